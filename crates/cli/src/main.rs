@@ -1,0 +1,3 @@
+//! Turns OCI images into root filesystems.
+
+fn main() {}

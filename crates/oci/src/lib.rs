@@ -1,0 +1,1 @@
+//! The documents of OCI images, parsed and checked.

@@ -1,0 +1,1 @@
+//! Pull an image, build a root filesystem.

@@ -1,0 +1,1 @@
+//! Manifests and blobs from an OCI registry over HTTP.
