@@ -1,0 +1,154 @@
+//! Judges of a rootfs: e2fsck, the kernel that mounts it, and other people's unpackers.
+//!
+//! All but [`e2fsck`] take root.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::corpus::{self, Image, Unpacker};
+use crate::listing::{self, Kind, Line};
+use crate::tools::{command, run};
+
+/// The rootfs formats that are judged, as the end of the output's name; none for a directory.
+pub const FORMATS: [&str; 3] = [".ext4", ".tar", ""];
+
+/// Fails unless e2fsck finds nothing at all to say against the file system in `rootfs`.
+pub fn e2fsck(rootfs: &Path) -> io::Result<()> {
+    run(command("e2fsck").arg("-fn").arg(rootfs)).map(drop)
+}
+
+/// A mounted file system, until it is dropped.
+#[derive(Debug)]
+pub struct Mount {
+    point: TempDir,
+}
+
+impl Mount {
+    /// Mounts the file `rootfs` through a loop device, with mount options as mount(8) takes them.
+    pub fn new(rootfs: &Path, options: &str) -> io::Result<Self> {
+        let point = tempfile::tempdir()?;
+        run(command("mount").args(["-o", &format!("loop,{options}")]).arg(rootfs).arg(point.path()))?;
+        Ok(Self { point })
+    }
+
+    /// Mounts `rootfs` so that looking changes nothing.
+    pub fn read_only(rootfs: &Path) -> io::Result<Self> {
+        Self::new(rootfs, "ro,noload")
+    }
+
+    /// Where its root is.
+    pub fn root(&self) -> &Path {
+        self.point.path()
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        // Without this the temporary directory's removal would empty the file system.
+        let point = self.point.path();
+        if run(command("umount").arg(point)).is_err() {
+            let _ = run(command("umount").arg("--lazy").arg(point));
+        }
+    }
+}
+
+/// Unpacks an image with umoci into `into`, which it makes.
+pub fn unpack_with_umoci(layout: &Path, into: &Path) -> io::Result<()> {
+    let image = format!("{}:latest", layout.display());
+    run(command("umoci").args(["raw", "unpack", "--image", &image]).arg(into)).map(drop)
+}
+
+/// Unpacks a tar with GNU tar into `into`, which it makes if need be.
+pub fn unpack_tar(tar: &Path, into: &Path) -> io::Result<()> {
+    fs::create_dir_all(into)?;
+    let keep = ["--numeric-owner", "--same-owner", "--preserve-permissions", "--xattrs", "--xattrs-include=*"];
+    run(command("tar").args(keep).arg("--directory").arg(into).arg("--extract").arg("--file").arg(tar)).map(drop)
+}
+
+/// Unpacks the layers of an image with GNU tar, one upon the other. Nothing may be removed by any.
+pub fn unpack_layers_with_tar(layout: &Path, into: &Path) -> io::Result<()> {
+    let index = json(&layout.join("index.json"))?;
+    let manifest = json(&blob(layout, &index["manifests"][0])?)?;
+    for layer in manifest["layers"].as_array().into_iter().flatten() {
+        unpack_tar(&blob(layout, layer)?, into)?;
+    }
+    Ok(())
+}
+
+/// What the files of a corpus image are, as its unpacker sees them; `scratch` must be an empty directory
+/// of a file system that keeps all they have.
+pub fn expected(image: &Image, scratch: &Path) -> io::Result<Vec<Line>> {
+    let root = scratch.join("expected");
+    match (image.unpacker, image.from) {
+        (Unpacker::Umoci, _) => unpack_with_umoci(&corpus::layout(image.name), &root)?,
+        (Unpacker::UmociOnOrigin, origin) => {
+            let origin = origin.ok_or_else(|| io::Error::other("an image without an origin"))?;
+            unpack_with_umoci(&corpus::layout(origin), &root)?;
+        }
+        (Unpacker::Tar, _) => unpack_layers_with_tar(&corpus::layout(image.name), &root)?,
+    }
+    let lines = listing::list(&root)?;
+    fs::remove_dir_all(&root)?;
+    Ok(lines)
+}
+
+/// What the files of `rootfs` are: an ext4 file (checked first, then mounted), a tar file (unpacked
+/// below `scratch`) or a directory, told apart by the name.
+pub fn found(rootfs: &Path, scratch: &Path) -> io::Result<Vec<Line>> {
+    match rootfs.extension().and_then(|extension| extension.to_str()) {
+        Some("ext4") => {
+            e2fsck(rootfs)?;
+            let mount = Mount::read_only(rootfs)?;
+            Ok(listing::list(mount.root())?.into_iter().filter(|line| !is_lost_and_found(line)).collect())
+        }
+        Some("tar") => {
+            let root = scratch.join("found");
+            unpack_tar(rootfs, &root)?;
+            let lines = listing::list(&root)?;
+            fs::remove_dir_all(&root)?;
+            Ok(lines)
+        }
+        _ => listing::list(rootfs),
+    }
+}
+
+/// Builds a corpus image into each of [`FORMATS`] with the program `unlade`, and returns for each the
+/// differences from what the image's unpacker makes of it.
+pub fn judge(unlade: &Path, image: &Image) -> io::Result<Vec<(&'static str, Vec<String>)>> {
+    // Beside the corpus, because /tmp may be a tmpfs, which lacks user.* attributes and room.
+    let scratch = tempfile::tempdir_in(corpus::target())?;
+    let expected = expected(image, scratch.path())?;
+    let source = format!("oci:{}", corpus::layout(image.name).display());
+    let mut judged = Vec::new();
+    for format in FORMATS {
+        let rootfs = scratch.path().join(format!("rootfs{format}"));
+        let mut build = std::process::Command::new(unlade);
+        build.args(["build", &source, "--store"]).arg(scratch.path().join("store")).arg("-o").arg(&rootfs);
+        run(&mut build)?;
+        judged.push((format, listing::diff(&expected, &found(&rootfs, scratch.path())?)));
+        remove(&rootfs)?;
+    }
+    Ok(judged)
+}
+
+/// The empty directory for e2fsck's finds, which every ext4 has and no image needs to.
+fn is_lost_and_found(line: &Line) -> bool {
+    line.path == b"lost+found" && line.kind == Kind::Directory
+}
+
+fn remove(place: &Path) -> io::Result<()> {
+    if place.is_dir() { fs::remove_dir_all(place) } else { fs::remove_file(place) }
+}
+
+fn json(place: &Path) -> io::Result<Value> {
+    Ok(serde_json::from_reader(File::open(place)?)?)
+}
+
+fn blob(layout: &Path, descriptor: &Value) -> io::Result<PathBuf> {
+    let digest = descriptor["digest"].as_str().ok_or_else(|| io::Error::other("a descriptor without digest"))?;
+    Ok(layout.join("blobs").join(digest.replace(':', "/")))
+}

@@ -1,0 +1,6 @@
+//! Images, registries and judges for unlade's tests.
+
+pub mod corpus;
+pub mod judge;
+pub mod listing;
+pub mod tools;
