@@ -1,1 +1,7 @@
-//! Pull an image, build a root filesystem.
+//! Pull an image, build a root filesystem: the only crate that sees both halves.
+
+pub mod event;
+pub mod pull;
+pub mod source;
+
+pub use event::{Event, Report};
