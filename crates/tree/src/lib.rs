@@ -9,6 +9,7 @@
 mod apply;
 mod change;
 mod content;
+mod dump;
 mod error;
 mod node;
 mod note;
@@ -19,6 +20,7 @@ mod walk;
 
 pub use change::{Action, Change};
 pub use content::{BLOCK, Content, Piece, Span};
+pub use dump::Dump;
 pub use error::{Error, Fault};
 pub use node::{Device, Directory, Kind, Metadata, Node, NodeId, Time, Tree, Xattrs};
 pub use note::{KEPT_OF_A_KIND, Note, Notes, Remark};
