@@ -33,13 +33,7 @@ pub enum Unpacker {
 
 /// Every image, each after the one it is made from.
 pub const IMAGES: &[Image] = &[
-    Image {
-        name: "base",
-        about: "Debian, one layer",
-        from: None,
-        everyday: true,
-        unpacker: Unpacker::Umoci,
-    },
+    Image { name: "base", about: "Debian, one layer", from: None, everyday: true, unpacker: Unpacker::Umoci },
     Image {
         name: "nginx",
         about: "nginx on the base: whiteouts, changed and replaced files, an opaque directory",
@@ -122,7 +116,8 @@ pub fn layout(name: &str) -> PathBuf {
 
 /// The target directory of the workspace.
 pub fn target() -> PathBuf {
-    env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), |place| workspace().join(place))
+    env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| workspace().join("target"), |place| workspace().join(place))
 }
 
 /// The root of the workspace.

@@ -2,9 +2,12 @@
 //!
 //! All but [`e2fsck`] take root.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -65,8 +68,10 @@ pub fn unpack_with_umoci(layout: &Path, into: &Path) -> io::Result<()> {
 /// Unpacks a tar with GNU tar into `into`, which it makes if need be.
 pub fn unpack_tar(tar: &Path, into: &Path) -> io::Result<()> {
     fs::create_dir_all(into)?;
-    let keep = ["--numeric-owner", "--same-owner", "--preserve-permissions", "--xattrs", "--xattrs-include=*"];
-    run(command("tar").args(keep).arg("--directory").arg(into).arg("--extract").arg("--file").arg(tar)).map(drop)
+    let keep =
+        ["--numeric-owner", "--same-owner", "--preserve-permissions", "--xattrs", "--xattrs-include=*"];
+    run(command("tar").args(keep).arg("--directory").arg(into).arg("--extract").arg("--file").arg(tar))
+        .map(drop)
 }
 
 /// Unpacks the layers of an image with GNU tar, one upon the other. Nothing may be removed by any.
@@ -79,10 +84,37 @@ pub fn unpack_layers_with_tar(layout: &Path, into: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// What an unpacker makes of an image.
+#[derive(Debug)]
+pub struct Expected {
+    /// The files.
+    pub lines: Vec<Line>,
+    /// Directories whose time is that of the unpacking: those without an entry of their own, and, with
+    /// umoci, those in which one of these was made. The image says nothing of the first, and of the
+    /// second umoci forgets what it says.
+    pub timeless: BTreeSet<Vec<u8>>,
+}
+
+impl Expected {
+    /// Says in what `found` differs from this.
+    pub fn differences(&self, found: &[Line]) -> Vec<String> {
+        let timed = |line: &Line| {
+            let mut line = line.clone();
+            if self.timeless.contains(&line.path) {
+                line.mtime = (0, 0);
+            }
+            line
+        };
+        let left: Vec<_> = self.lines.iter().map(timed).collect();
+        listing::diff(&left, &found.iter().map(timed).collect::<Vec<_>>())
+    }
+}
+
 /// What the files of a corpus image are, as its unpacker sees them; `scratch` must be an empty directory
 /// of a file system that keeps all they have.
-pub fn expected(image: &Image, scratch: &Path) -> io::Result<Vec<Line>> {
+pub fn expected(image: &Image, scratch: &Path) -> io::Result<Expected> {
     let root = scratch.join("expected");
+    let start = seconds_now()?;
     match (image.unpacker, image.from) {
         (Unpacker::Umoci, _) => unpack_with_umoci(&corpus::layout(image.name), &root)?,
         (Unpacker::UmociOnOrigin, origin) => {
@@ -91,9 +123,13 @@ pub fn expected(image: &Image, scratch: &Path) -> io::Result<Vec<Line>> {
         }
         (Unpacker::Tar, _) => unpack_layers_with_tar(&corpus::layout(image.name), &root)?,
     }
+    let unpacking = start..=seconds_now()?;
     let lines = listing::list(&root)?;
     fs::remove_dir_all(&root)?;
-    Ok(lines)
+
+    let is_timeless = |line: &&Line| line.kind == Kind::Directory && unpacking.contains(&line.mtime.0);
+    let timeless = lines.iter().filter(is_timeless).map(|line| line.path.clone()).collect();
+    Ok(Expected { lines, timeless })
 }
 
 /// What the files of `rootfs` are: an ext4 file (checked first, then mounted), a tar file (unpacked
@@ -126,10 +162,10 @@ pub fn judge(unlade: &Path, image: &Image) -> io::Result<Vec<(&'static str, Vec<
     let mut judged = Vec::new();
     for format in FORMATS {
         let rootfs = scratch.path().join(format!("rootfs{format}"));
-        let mut build = std::process::Command::new(unlade);
+        let mut build = Command::new(unlade);
         build.args(["build", &source, "--store"]).arg(scratch.path().join("store")).arg("-o").arg(&rootfs);
         run(&mut build)?;
-        judged.push((format, listing::diff(&expected, &found(&rootfs, scratch.path())?)));
+        judged.push((format, expected.differences(&found(&rootfs, scratch.path())?)));
         remove(&rootfs)?;
     }
     Ok(judged)
@@ -138,6 +174,11 @@ pub fn judge(unlade: &Path, image: &Image) -> io::Result<Vec<(&'static str, Vec<
 /// The empty directory for e2fsck's finds, which every ext4 has and no image needs to.
 fn is_lost_and_found(line: &Line) -> bool {
     line.path == b"lost+found" && line.kind == Kind::Directory
+}
+
+fn seconds_now() -> io::Result<i64> {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).map_err(io::Error::other)?;
+    i64::try_from(since.as_secs()).map_err(io::Error::other)
 }
 
 fn remove(place: &Path) -> io::Result<()> {
@@ -149,6 +190,7 @@ fn json(place: &Path) -> io::Result<Value> {
 }
 
 fn blob(layout: &Path, descriptor: &Value) -> io::Result<PathBuf> {
-    let digest = descriptor["digest"].as_str().ok_or_else(|| io::Error::other("a descriptor without digest"))?;
+    let digest =
+        descriptor["digest"].as_str().ok_or_else(|| io::Error::other("a descriptor without digest"))?;
     Ok(layout.join("blobs").join(digest.replace(':', "/")))
 }

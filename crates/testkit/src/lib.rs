@@ -1,5 +1,6 @@
 //! Images, registries and judges for unlade's tests.
 
+pub mod boot;
 pub mod corpus;
 pub mod judge;
 pub mod listing;

@@ -214,8 +214,11 @@ fn xattrs(place: &Path) -> io::Result<BTreeMap<Vec<u8>, Vec<u8>>> {
         Err(rustix::io::Errno::NOTSUP) => return Ok(BTreeMap::new()),
         Err(error) => return Err(error.into()),
     };
-    let names: Vec<_> =
-        buffer[..length].split(|byte| *byte == 0).filter(|name| !name.is_empty()).map(<[u8]>::to_vec).collect();
+    let names: Vec<_> = buffer[..length]
+        .split(|byte| *byte == 0)
+        .filter(|name| !name.is_empty())
+        .map(<[u8]>::to_vec)
+        .collect();
     let mut xattrs = BTreeMap::new();
     for name in names {
         let length = rustix::fs::lgetxattr(place, OsStr::from_bytes(&name), &mut buffer)?;

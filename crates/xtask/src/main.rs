@@ -1,0 +1,76 @@
+//! Tasks of the repository: `cargo xtask TASK`. One file per task.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a task talks to the person who runs it")]
+
+mod boot;
+mod corpus;
+mod deny;
+mod judge;
+mod kernel;
+mod lint;
+mod listing;
+mod setup;
+mod shell;
+mod test;
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Tasks of the repository")]
+enum Task {
+    /// Install what the tests need, then run every check and every test
+    Test,
+    /// Install what the tests need: Debian's packages, cargo-deny, a kernel to boot
+    Setup,
+    /// Check format, clippy and the documentation
+    Lint,
+    /// Check licences, sources, duplicate versions and advisories of the dependencies
+    Deny,
+    /// Make the real images that tests and benchmarks use
+    Corpus(corpus::Options),
+    /// Build every image and compare the files with another unpacker's (root)
+    Judge(judge::Options),
+    /// List all that a directory tree holds, one name per line
+    ManifestOf {
+        /// The root of the tree
+        directory: PathBuf,
+    },
+    /// Say in what two rootfs differ: directories, .tar or .ext4 files (root)
+    Compare {
+        /// One
+        left: PathBuf,
+        /// The other
+        right: PathBuf,
+    },
+    /// Unpack Debian's cloud kernel for the boot tests
+    FetchKernel,
+    /// Boot an ext4 rootfs under QEMU and print what its console says
+    Boot(boot::Options),
+}
+
+fn main() -> ExitCode {
+    let done = match Task::parse() {
+        Task::Test => test::run(),
+        Task::Setup => setup::run(),
+        Task::Lint => lint::run(),
+        Task::Deny => deny::run(),
+        Task::Corpus(options) => corpus::run(&options),
+        Task::Judge(options) => judge::run(&options),
+        Task::ManifestOf { directory } => listing::print(&directory),
+        Task::Compare { left, right } => listing::compare(&left, &right),
+        Task::FetchKernel => kernel::run(),
+        Task::Boot(options) => boot::run(&options),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        // A reader that has seen enough, as in `cargo xtask manifest-of DIR | head`.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! Installs what the tests need, and nothing that is there already.
+
+use std::io;
+use std::process::Command;
+
+use testkit::tools;
+
+use crate::{deny, kernel, shell};
+
+/// A file that a package brings, and the package. A name without a slash is a program.
+const NEEDED: &[(&str, &str)] = &[
+    // Making images.
+    ("buildah", "buildah"),
+    ("mmdebstrap", "mmdebstrap"),
+    ("python3", "python3"),
+    ("skopeo", "skopeo"),
+    ("umoci", "umoci"),
+    ("/bin/busybox", "busybox-static"),
+    ("bsdtar", "libarchive-tools"),
+    ("cpio", "cpio"),
+    ("xz", "xz-utils"),
+    ("zstd", "zstd"),
+    // Judging what was built.
+    ("e2fsck", "e2fsprogs"),
+    ("fsck.erofs", "erofs-utils"),
+    ("getcap", "libcap2-bin"),
+    ("getfacl", "acl"),
+    ("getfattr", "attr"),
+    ("losetup", "mount"),
+    ("qemu-system-x86_64", "qemu-system-x86"),
+    ("lz4", "lz4"),
+    // A registry to pull from.
+    ("docker-registry", "docker-registry"),
+    ("htpasswd", "apache2-utils"),
+    ("openssl", "openssl"),
+    // A C compiler and linker, for crates with C or assembly in them.
+    ("cc", "gcc"),
+];
+
+pub(crate) fn run() -> io::Result<()> {
+    shell::step("Debian's packages", packages)?;
+    shell::step("cargo-deny", deny::install)?;
+    shell::step("kernel", kernel::run)
+}
+
+fn packages() -> io::Result<()> {
+    let missing: Vec<_> =
+        NEEDED.iter().filter(|(file, _)| !is_there(file)).map(|(_, package)| *package).collect();
+    if missing.is_empty() {
+        println!("all there");
+        return Ok(());
+    }
+    println!("installing {}", missing.join(" "));
+    apt_get(&["update", "-qq"])?;
+    apt_get(&[&["install", "-qq", "--no-install-recommends"], missing.as_slice()].concat())?;
+    match NEEDED.iter().find(|(file, _)| !is_there(file)) {
+        None => Ok(()),
+        Some((file, package)) => Err(io::Error::other(format!("{package} is installed, but has no {file}"))),
+    }
+}
+
+/// Debian's package installer, as root and without questions.
+fn apt_get(arguments: &[&str]) -> io::Result<()> {
+    if tools::find("apt-get").is_none() {
+        let packages: Vec<_> = NEEDED.iter().map(|(_, package)| *package).collect();
+        return Err(io::Error::other(format!("no apt-get here; install by hand: {}", packages.join(" "))));
+    }
+    let mut command: Command = shell::as_root("env")?;
+    shell::run(command.args(["DEBIAN_FRONTEND=noninteractive", "apt-get"]).args(arguments))
+}
+
+fn is_there(file: &str) -> bool {
+    if file.contains('/') { std::path::Path::new(file).exists() } else { tools::find(file).is_some() }
+}
