@@ -67,7 +67,7 @@ fn empty_trees() {
 #[test]
 fn sizes() {
     let tree = zoo();
-    for size in [64 << 20, 128 << 20, (128 << 20) + 4096, (128 << 20) + (8 << 20), 1 << 30, (3 << 30) + 12_345, 200 << 30, 17 << 40] {
+    for size in [64 << 20, 128 << 20, (128 << 20) + 4096, (128 << 20) + (8 << 20), 1 << 30, (3 << 30) + 12_345, 200 << 30, 15 << 40] {
         let options = Options { size: Size::Total(size), ..Options::default() };
         eprintln!("{size}");
         build(&tree, &options).check();

@@ -183,6 +183,6 @@ mod tests {
         assert_eq!(index_levels(507, &rw), []);
         assert_eq!(index_levels(508, &rw), [2]);
         assert_eq!(index_levels(507 * 510, &ro), [507]);
-        assert_eq!(index_levels(507 * 510 + 1, &ro), [2, 508]);
+        assert_eq!(index_levels(507 * 510 + 1, &ro), [1, 508]);
     }
 }

@@ -149,6 +149,9 @@ fn set_xattrs(
         inode.file_acl_high = ((block >> 32) as u16).into();
         more += 1;
     }
+    // A value in an inode of its own counts as its owner's too (`ext4_xattr_inode_alloc_quota`).
+    let block = layout.block_size() as usize;
+    more += arranged.external().map(|xattr| xattr.value.len().div_ceil(block) as u64).sum::<u64>();
     let sectors = sectors(inode) + more * layout.options.block_size.sectors();
     set_sectors(inode, sectors);
     Ok(())

@@ -95,7 +95,8 @@ impl Builder {
 
 /// The bytes at a place, made up but always the same.
 pub(crate) fn bytes_of(span: Span) -> Vec<u8> {
-    let mut bytes = vec![0; span.length as usize];
+    let start = span.offset % 4096;
+    let mut bytes = vec![0; (start + span.length) as usize];
     for (block, chunk) in (span.offset / 4096..).zip(bytes.chunks_mut(4096)) {
         let mut state = (block + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ u64::from(span.layer);
         for word in chunk.chunks_mut(8) {
@@ -105,7 +106,7 @@ pub(crate) fn bytes_of(span: Span) -> Vec<u8> {
             word.copy_from_slice(&state.to_le_bytes()[..word.len()]);
         }
     }
-    bytes
+    bytes.split_off(start as usize)
 }
 
 /// What a content holds.
@@ -136,7 +137,6 @@ impl Output for Disk {
     }
 
     fn copy(&mut self, offset: u64, span: Span) -> io::Result<()> {
-        assert_eq!(span.offset % 4096, 0, "copies start at blocks of the content space");
         self.copies += 1;
         self.runs.push((offset, span.length));
         self.file.write_all_at(&bytes_of(span), offset)
