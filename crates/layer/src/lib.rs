@@ -1,0 +1,19 @@
+//! Tarballs in, changes out; trees in, tarballs out.
+//!
+//! ```text
+//! blob ─▶ Expander ─▶ tar::Reader ─▶ read() ─▶ Change…      Tree ─▶ write() ─▶ tarball
+//! ```
+//!
+//! Whatever looks at a layer looks through [`tar::Reader`], so no two parts of the program can disagree about
+//! what an archive says. This crate is pure: bytes come from a reader and go to a writer that are handed in.
+
+pub mod compression;
+pub mod error;
+pub mod read;
+pub mod tar;
+pub mod write;
+
+pub use compression::{Compression, Expander};
+pub use error::{Cap, Error, Place};
+pub use read::{Layer, ReadOptions, read};
+pub use write::write;
