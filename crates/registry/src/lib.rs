@@ -1,1 +1,29 @@
 //! Manifests and blobs from an OCI registry over HTTP.
+//!
+//! [`Client`] asks; everything else serves it: [`Credentials`] says who asks, and [`Error`] what went wrong
+//! and whose fault it is. The client blocks and may be shared between threads: whoever wants several blobs at
+//! once calls it from several threads.
+//!
+//! Read in this order: `client` says what can be asked, `session` how one question gets its answer (the
+//! challenge, the redirects, the second try), `blob` how bytes survive a broken connection.
+
+mod blob;
+mod client;
+mod session;
+
+mod auth;
+mod challenge;
+mod credentials;
+mod hosts;
+mod redirect;
+mod retry;
+mod url;
+mod wire;
+
+mod error;
+
+pub use blob::Blob;
+pub use client::{Client, Fetched, Options};
+pub use credentials::{Credentials, CredentialsError, Places};
+pub use error::{Error, Said, Violation};
+pub use retry::{Backoff, Retry};

@@ -1,0 +1,73 @@
+//! Following redirects without carrying secrets to where they do not belong.
+
+use std::collections::HashSet;
+
+use ureq::http::{HeaderMap, HeaderValue, header};
+
+use crate::error::Violation;
+use crate::hosts::Hosts;
+use crate::url::{Scheme, Url, UrlError};
+use crate::wire::{Answer, Lost, Question, Wire};
+
+/// More hops than this no sound registry needs.
+pub(crate) const HOPS_MAX: usize = 10;
+
+/// A journey's unhappy end: who was spoken to last, and what happened there.
+pub(crate) enum Astray {
+    Lost { host: String, lost: Lost },
+    Violation { host: String, violation: Violation },
+}
+
+/// Sends a GET and follows redirects until something else is answered. `authorization` goes to the first
+/// origin alone: as soon as scheme, host or port differ it is dropped for good. All other headers, `Range`
+/// among them, go along.
+pub(crate) fn follow(
+    wire: &Wire,
+    hosts: &Hosts,
+    start: &Url,
+    headers: &HeaderMap,
+    authorization: Option<&HeaderValue>,
+) -> Result<Answer, Astray> {
+    let mut url = start.clone();
+    let mut authorization = authorization;
+    let mut seen = HashSet::from([url.clone()]);
+    loop {
+        let host = url.authority();
+        let mut headers = headers.clone();
+        if let Some(authorization) = authorization {
+            headers.insert(header::AUTHORIZATION, authorization.clone());
+        }
+        let unverified = hosts.may_be_unverified(&host);
+        let answer = wire
+            .send(Question { url: &url, headers, form: None, unverified })
+            .map_err(|lost| Astray::Lost { host: host.clone(), lost })?;
+        if !matches!(answer.status, 301 | 302 | 303 | 307 | 308) {
+            return Ok(answer);
+        }
+        let astray = |violation| Astray::Violation { host: host.clone(), violation };
+        let next = target(hosts, &url, &answer).map_err(astray)?;
+        if seen.len() > HOPS_MAX {
+            return Err(astray(Violation::RedirectLimit(HOPS_MAX)));
+        }
+        if !seen.insert(next.clone()) {
+            return Err(astray(Violation::RedirectCircle));
+        }
+        authorization = authorization.filter(|_| next.same_origin(&url));
+        url = next;
+    }
+}
+
+fn target(hosts: &Hosts, url: &Url, answer: &Answer) -> Result<Url, Violation> {
+    let location = answer.headers.get(header::LOCATION).ok_or(Violation::RedirectNowhere)?;
+    let next = str::from_utf8(location.as_bytes())
+        .map_err(|_| UrlError::Malformed)
+        .and_then(|location| url.join(location))
+        .map_err(|error| Violation::RedirectUrl(error.to_string()))?;
+    if next.scheme == Scheme::Http && url.scheme == Scheme::Https {
+        return Err(Violation::RedirectDowngrade(next.authority()));
+    }
+    if next.scheme == Scheme::Http && !hosts.may_be_plain(&next.authority()) {
+        return Err(Violation::RedirectPlain(next.authority()));
+    }
+    Ok(next)
+}

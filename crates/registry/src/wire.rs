@@ -1,0 +1,272 @@
+//! One request and its answer: connections, certificates and timeouts, and nothing of registries.
+
+use std::io::Read as _;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ureq::http::{HeaderMap, HeaderValue, Request};
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
+use ureq::{Agent, BodyReader};
+
+use crate::Error;
+use crate::url::{Scheme, Url};
+
+/// How long making a connection may take, TLS included, before the next address or attempt has its turn.
+const CONNECT_MAX: Duration = Duration::from_secs(30);
+/// Below this many bytes a second, over one idle timeout, a connection counts as dead: a byte now and then
+/// would otherwise hold a pull for ever.
+const SLOWEST: u64 = 1 << 10;
+/// Connections kept open to one host: as many as blobs are likely to be fetched at once.
+const IDLE_CONNECTIONS: usize = 16;
+
+/// Speaks HTTP to anybody.
+pub(crate) struct Wire {
+    /// For hosts that must show a certificate.
+    verified: Agent,
+    /// For hosts whose certificate nobody checks.
+    unverified: Agent,
+    idle_timeout: Duration,
+}
+
+/// What is sent.
+pub(crate) struct Question<'a> {
+    pub(crate) url: &'a Url,
+    pub(crate) headers: HeaderMap,
+    /// A form to post; without one it is a GET.
+    pub(crate) form: Option<&'a str>,
+    pub(crate) unverified: bool,
+}
+
+/// What comes back.
+pub(crate) struct Answer {
+    pub(crate) url: Url,
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Body,
+}
+
+/// Why nothing comes back.
+#[derive(Debug, Clone)]
+pub(crate) struct Lost {
+    pub(crate) cause: String,
+    pub(crate) kind: Kind,
+}
+
+/// What sort of loss it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Another attempt may do better.
+    Broken,
+    /// The certificate is not good.
+    Certificate,
+    /// Another attempt would end the same.
+    Hopeless,
+}
+
+impl Wire {
+    /// Trusts the system's roots, or the bundled ones where the system has none, and `extra_roots` (PEM).
+    pub(crate) fn new(
+        user_agent: &str,
+        idle_timeout: Duration,
+        extra_roots: &[Vec<u8>],
+    ) -> Result<Wire, Error> {
+        let roots = RootCerts::Specific(Arc::new(roots(extra_roots)?));
+        let agent = |unverified: bool| {
+            let tls = TlsConfig::builder()
+                .root_certs(roots.clone())
+                .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
+                .disable_verification(unverified)
+                .build();
+            Agent::config_builder()
+                .tls_config(tls)
+                .proxy(None)
+                .user_agent(user_agent)
+                // A blob is the bytes as they lie in the registry; no one may compress them on the way.
+                .accept_encoding("identity")
+                .http_status_as_error(false)
+                .max_redirects(0)
+                .max_redirects_will_error(false)
+                .max_idle_connections(2 * IDLE_CONNECTIONS)
+                .max_idle_connections_per_host(IDLE_CONNECTIONS)
+                .input_buffer_size(128 << 10)
+                .timeout_resolve(Some(CONNECT_MAX.min(idle_timeout)))
+                .timeout_connect(Some(CONNECT_MAX.min(idle_timeout)))
+                .timeout_send_request(Some(idle_timeout))
+                .timeout_send_body(Some(idle_timeout))
+                .timeout_recv_response(Some(idle_timeout))
+                // A body may take as long as it likes, but every read of it must bring something.
+                .timeout_per_read(Some(idle_timeout))
+                .build()
+                .new_agent()
+        };
+        Ok(Wire { verified: agent(false), unverified: agent(true), idle_timeout })
+    }
+
+    pub(crate) fn send(&self, question: Question<'_>) -> Result<Answer, Lost> {
+        let agent = if question.unverified { &self.unverified } else { &self.verified };
+        let mut request = Request::builder().uri(question.url.full());
+        if let Some(headers) = request.headers_mut() {
+            *headers = question.headers;
+        }
+        let invalid = |error: ureq::http::Error| Lost { cause: error.to_string(), kind: Kind::Hopeless };
+        let answer = match question.form {
+            Some(form) => {
+                let kind = HeaderValue::from_static("application/x-www-form-urlencoded");
+                let request = request.method("POST").header("content-type", kind);
+                agent.run(request.body(form).map_err(invalid)?)
+            }
+            None => agent.run(request.body(()).map_err(invalid)?),
+        };
+        let (parts, body) = answer.map_err(|error| self.lost(error))?.into_parts();
+        Ok(Answer {
+            url: question.url.clone(),
+            status: parts.status.as_u16(),
+            headers: parts.headers,
+            body: Body {
+                inner: body.into_reader(),
+                idle_timeout: self.idle_timeout,
+                waited: Duration::ZERO,
+                bytes: 0,
+            },
+        })
+    }
+
+    fn lost(&self, error: ureq::Error) -> Lost {
+        lost(error, self.idle_timeout)
+    }
+}
+
+impl Answer {
+    /// The value of a header that is text.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+}
+
+/// The bytes of an answer, as they come over the connection.
+pub(crate) struct Body {
+    inner: BodyReader<'static>,
+    idle_timeout: Duration,
+    /// Time spent waiting for the network in this window; the reader's own time does not count.
+    waited: Duration,
+    /// What came in this window.
+    bytes: u64,
+}
+
+impl Body {
+    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Lost> {
+        let start = Instant::now();
+        let count = loop {
+            match self.inner.read(buffer) {
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(lost(error.into(), self.idle_timeout)),
+                Ok(count) => break count,
+            }
+        };
+        self.waited += start.elapsed();
+        self.bytes += count as u64;
+        if count > 0 && self.waited >= self.idle_timeout {
+            if self.bytes < self.waited.as_secs() * SLOWEST {
+                let cause = format!("only {} bytes came in {} s", self.bytes, self.waited.as_secs());
+                return Err(Lost { cause, kind: Kind::Broken });
+            }
+            (self.waited, self.bytes) = (Duration::ZERO, 0);
+        }
+        Ok(count)
+    }
+
+    /// Everything, up to one byte more than `limit`.
+    pub(crate) fn read_all(&mut self, limit: u64) -> Result<Vec<u8>, Lost> {
+        let mut bytes = Vec::new();
+        let mut buffer = [0; 16 << 10];
+        loop {
+            let room = (limit + 1).saturating_sub(bytes.len() as u64).min(buffer.len() as u64) as usize;
+            if room == 0 {
+                return Ok(bytes);
+            }
+            match self.read(&mut buffer[..room])? {
+                0 => return Ok(bytes),
+                count => bytes.extend_from_slice(&buffer[..count]),
+            }
+        }
+    }
+}
+
+/// Says what a failure of the network means.
+fn lost(error: ureq::Error, idle_timeout: Duration) -> Lost {
+    use ureq::Error as E;
+    let (cause, kind) = match &error {
+        E::Timeout(ureq::Timeout::Connect | ureq::Timeout::Resolve) => {
+            ("the connection could not be made in time".to_string(), Kind::Broken)
+        }
+        E::Timeout(_) => (format!("no answer for {} s", seconds(idle_timeout)), Kind::Broken),
+        E::HostNotFound => ("the host was not found".to_string(), Kind::Broken),
+        E::Io(error) => {
+            let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+            match inner {
+                Some(error) => tls(error),
+                None => (without_number(error), Kind::Broken),
+            }
+        }
+        E::Rustls(error) => tls(error),
+        E::Protocol(_) | E::ConnectionFailed | E::BodyStalled => (error.to_string(), Kind::Broken),
+        _ => (error.to_string(), Kind::Hopeless),
+    };
+    Lost { cause, kind }
+}
+
+fn tls(error: &rustls::Error) -> (String, Kind) {
+    match error {
+        rustls::Error::InvalidCertificate(cause) => {
+            (format!("its certificate is not trusted: {cause}"), Kind::Certificate)
+        }
+        error => (format!("tls: {error}"), Kind::Broken),
+    }
+}
+
+/// "Connection refused" rather than "Connection refused (os error 111)".
+fn without_number(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    let mut letters = text.chars();
+    letters.next().map_or(String::new(), |first| first.to_lowercase().chain(letters).collect())
+}
+
+fn seconds(duration: Duration) -> String {
+    if duration.subsec_millis() == 0 {
+        duration.as_secs().to_string()
+    } else {
+        format!("{:.1}", duration.as_secs_f64())
+    }
+}
+
+/// The system's roots are looked for where the platform has them, or where `SSL_CERT_FILE` and `SSL_CERT_DIR`
+/// say. A machine without any, such as a bare container, gets Mozilla's, which are built in.
+fn roots(extra: &[Vec<u8>]) -> Result<Vec<Certificate<'static>>, Error> {
+    let system = rustls_native_certs::load_native_certs().certs;
+    let mut roots: Vec<_> = system.iter().map(|der| Certificate::from_der(der).to_owned()).collect();
+    if roots.is_empty() {
+        roots =
+            webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().map(|der| Certificate::from_der(der)).collect();
+    }
+    for pem in extra {
+        let mut found = false;
+        for item in ureq::tls::parse_pem(pem) {
+            if let ureq::tls::PemItem::Certificate(certificate) =
+                item.map_err(|error| Error::Root(error.to_string()))?
+            {
+                found = true;
+                roots.push(certificate);
+            }
+        }
+        if !found {
+            return Err(Error::Root("there is no certificate in it".into()));
+        }
+    }
+    Ok(roots)
+}
+
+/// Whether anybody may listen to what is said under this URL.
+pub(crate) fn is_plain(url: &Url) -> bool {
+    url.scheme == Scheme::Http
+}
