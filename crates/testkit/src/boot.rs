@@ -1,10 +1,13 @@
-//! Boots a rootfs in a virtual machine, with Debian's kernel and no initramfs.
+//! Boots a rootfs in a virtual machine, with Debian's kernel.
 
+use std::fs;
 use std::io;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use crate::corpus;
-use crate::tools::{command, run};
+use crate::tools::{command, find, run};
 
 /// How long a guest may take; an emulated one takes about five seconds to its init.
 const SECONDS: &str = "120";
@@ -26,27 +29,80 @@ pub fn kernel() -> PathBuf {
 /// Boots the ext4 file system in `rootfs`, running `init`, until the guest powers off; returns what its
 /// console said.
 ///
-/// The disk is an NVMe one because Debian's kernel has the drivers for that and for ext4 built in. The
-/// machine is emulated, so that this works wherever QEMU does.
+/// The disk is an NVMe one because Debian's kernel has the drivers for that and for ext4 built in, so
+/// that no initramfs is needed.
 ///
 /// # Panics
 ///
 /// When the kernel is not there; the message says how to get it.
-#[allow(clippy::panic, reason = "a test without its kernel has failed")]
 pub fn boot(rootfs: &Path, init: &str, writes: Writes) -> io::Result<String> {
+    console(rootfs, writes, &format!("root=/dev/nvme0n1 rw init={init}"), None)
+}
+
+/// Runs a shell script in a guest that has the file `disk` as its `/dev/nvme0n1`; returns what its
+/// console said. `programs` of this machine can be used there, besides those of busybox.
+///
+/// # Panics
+///
+/// When the kernel is not there; the message says how to get it.
+pub fn script(disk: &Path, programs: &[&str], script: &str) -> io::Result<String> {
+    let scratch = tempfile::tempdir()?;
+    let root = scratch.path().join("root");
+    for directory in ["bin", "dev", "proc", "sys", "mnt"] {
+        fs::create_dir_all(root.join(directory))?;
+    }
+    fs::copy("/bin/busybox", root.join("bin/busybox"))?;
+    symlink("busybox", root.join("bin/sh"))?;
+    for program in programs {
+        copy_program(program, &root)?;
+    }
+    let init = format!(
+        "#!/bin/sh\nexport PATH=/bin\n/bin/busybox --install -s /bin\nmount -t devtmpfs dev /dev\n\
+         mount -t proc proc /proc\n(\n{script}\n)\necho \"exit status $?\"\npoweroff -f\n"
+    );
+    fs::write(root.join("init"), init)?;
+    fs::set_permissions(root.join("init"), fs::Permissions::from_mode(0o755))?;
+
+    let initramfs = scratch.path().join("initramfs");
+    let pack = format!("cd {} && find . | cpio -o -H newc --quiet", root.display());
+    fs::write(&initramfs, run(command("sh").args(["-c", &pack]))?)?;
+    let said = console(disk, Writes::Keep, "rdinit=/init", Some(&initramfs))?;
+    if said.contains("exit status 0") { Ok(said) } else { Err(io::Error::other(said)) }
+}
+
+/// Starts the machine. It is emulated, so that this works wherever QEMU does.
+#[allow(clippy::panic, reason = "a test without its kernel has failed")]
+fn console(disk: &Path, writes: Writes, append: &str, initramfs: Option<&Path>) -> io::Result<String> {
     let kernel = kernel();
     assert!(kernel.is_file(), "no kernel to boot: `cargo xtask fetch-kernel` unpacks one");
     let snapshot = if writes == Writes::Keep { "off" } else { "on" };
-    let drive = format!("if=none,id=disk,format=raw,snapshot={snapshot},file={}", rootfs.display());
-    let console = run(command("timeout")
-        .args(["--signal=KILL", SECONDS, "qemu-system-x86_64"])
+    let drive = format!("if=none,id=disk,format=raw,snapshot={snapshot},file={}", disk.display());
+    let mut qemu = command("timeout");
+    qemu.args(["--signal=KILL", SECONDS, "qemu-system-x86_64"])
         .args(["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-monitor", "none"])
         .args(["-machine", "q35", "-accel", "tcg", "-cpu", "max", "-m", "512", "-serial", "stdio"])
         .args(["-drive", &drive, "-device", "nvme,drive=disk,serial=rootfs"])
         .arg("-kernel")
         .arg(kernel)
         // A guest that panics reboots at once, and -no-reboot makes an end of that.
-        .args(["-append", &format!("console=ttyS0 quiet panic=-1 root=/dev/nvme0n1 rw init={init}")])
-        .stdin(std::process::Stdio::null()))?;
-    Ok(String::from_utf8_lossy(&console).into_owned())
+        .args(["-append", &format!("console=ttyS0 quiet panic=-1 {append}")])
+        .stdin(Stdio::null());
+    if let Some(initramfs) = initramfs {
+        qemu.arg("-initrd").arg(initramfs);
+    }
+    Ok(String::from_utf8_lossy(&run(&mut qemu)?).into_owned())
+}
+
+/// Copies a program into `root/bin`, and what it is linked with to where it looks for that.
+fn copy_program(program: &str, root: &Path) -> io::Result<()> {
+    let place = find(program).ok_or_else(|| io::Error::other(format!("no {program} here")))?;
+    fs::copy(&place, root.join("bin").join(program))?;
+    let libraries = run(command("ldd").arg(&place))?;
+    for library in String::from_utf8_lossy(&libraries).split_whitespace().filter(|word| word.starts_with('/'))
+    {
+        let copy = root.join(library.trim_start_matches('/'));
+        fs::create_dir_all(copy.parent().unwrap_or(root))?;
+        fs::copy(library, copy)?;
+    }
+    Ok(())
 }

@@ -92,6 +92,9 @@ pub const IMAGES: &[Image] = &[
     },
 ];
 
+/// What the image `init` says on the console when it boots.
+pub const BOOTED: &str = "unlade: booted, HELLO FROM THE IMAGE";
+
 /// The image of this name.
 pub fn find(name: &str) -> Option<&'static Image> {
     IMAGES.iter().find(|image| image.name == name)

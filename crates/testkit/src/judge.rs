@@ -152,23 +152,29 @@ pub fn found(rootfs: &Path, scratch: &Path) -> io::Result<Vec<Line>> {
     }
 }
 
-/// Builds a corpus image into each of [`FORMATS`] with the program `unlade`, and returns for each the
-/// differences from what the image's unpacker makes of it.
-pub fn judge(unlade: &Path, image: &Image) -> io::Result<Vec<(&'static str, Vec<String>)>> {
-    // Beside the corpus, because /tmp may be a tmpfs, which lacks user.* attributes and room.
+/// Builds a corpus image with the program `unlade` into a file, or a directory, that is named after
+/// `format` and lies in `scratch`; returns its path.
+pub fn build(unlade: &Path, image: &Image, format: &str, scratch: &Path) -> io::Result<PathBuf> {
+    let rootfs = scratch.join(format!("rootfs{format}"));
+    let mut build = Command::new(unlade);
+    build.args(["build", &source(image), "--store"]).arg(scratch.join("store")).arg("-o").arg(&rootfs);
+    run(&mut build)?;
+    Ok(rootfs)
+}
+
+/// Builds a corpus image into one of [`FORMATS`], and says in what that differs from what the image's
+/// unpacker makes of it.
+pub fn judge(unlade: &Path, image: &Image, format: &str) -> io::Result<Vec<String>> {
+    // Beside the corpus, because /tmp may be a tmpfs, which lacks room and attributes.
     let scratch = tempfile::tempdir_in(corpus::target())?;
-    let expected = expected(image, scratch.path())?;
-    let source = format!("oci:{}", corpus::layout(image.name).display());
-    let mut judged = Vec::new();
-    for format in FORMATS {
-        let rootfs = scratch.path().join(format!("rootfs{format}"));
-        let mut build = Command::new(unlade);
-        build.args(["build", &source, "--store"]).arg(scratch.path().join("store")).arg("-o").arg(&rootfs);
-        run(&mut build)?;
-        judged.push((format, expected.differences(&found(&rootfs, scratch.path())?)));
-        remove(&rootfs)?;
-    }
-    Ok(judged)
+    let rootfs = build(unlade, image, format, scratch.path())?;
+    let found = found(&rootfs, scratch.path())?;
+    Ok(expected(image, scratch.path())?.differences(&found))
+}
+
+/// How unlade is told to build a corpus image.
+pub fn source(image: &Image) -> String {
+    format!("oci:{}:latest", corpus::layout(image.name).display())
 }
 
 /// The empty directory for e2fsck's finds, which every ext4 has and no image needs to.
@@ -179,10 +185,6 @@ fn is_lost_and_found(line: &Line) -> bool {
 fn seconds_now() -> io::Result<i64> {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).map_err(io::Error::other)?;
     i64::try_from(since.as_secs()).map_err(io::Error::other)
-}
-
-fn remove(place: &Path) -> io::Result<()> {
-    if place.is_dir() { fs::remove_dir_all(place) } else { fs::remove_file(place) }
 }
 
 fn json(place: &Path) -> io::Result<Value> {

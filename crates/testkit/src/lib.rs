@@ -1,7 +1,10 @@
 //! Images, registries and judges for unlade's tests.
 
+pub mod alike;
 pub mod boot;
 pub mod corpus;
+pub mod image;
 pub mod judge;
 pub mod listing;
 pub mod tools;
+pub mod wear;

@@ -194,7 +194,8 @@ fn kind(place: &Path, metadata: &Metadata) -> io::Result<Kind> {
     })
 }
 
-fn sha256(place: &Path) -> io::Result<String> {
+/// The sha256 of a file, in hex.
+pub fn sha256(place: &Path) -> io::Result<String> {
     let mut file = fs::File::open(place)?;
     let mut context = digest::Context::new(&digest::SHA256);
     let mut buffer = vec![0; 1 << 16];

@@ -1,11 +1,12 @@
 //! Builds the images of the corpus and compares the files with what another unpacker makes of them.
 
+use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use testkit::corpus::{self, Image};
-use testkit::{judge, tools};
+use testkit::{alike, boot, judge, tools, wear};
 
 use crate::shell::{cargo, run as finish};
 
@@ -16,6 +17,9 @@ pub(crate) struct Options {
     /// The program to judge, instead of building it from here
     #[arg(long, value_name = "PROGRAM")]
     unlade: Option<PathBuf>,
+    /// Also fill and grow each ext4
+    #[arg(long)]
+    wear: bool,
     /// How many differences to print for each output
     #[arg(long, value_name = "N", default_value_t = 20)]
     show: usize,
@@ -37,29 +41,59 @@ pub(crate) fn run(options: &Options) -> io::Result<()> {
     let mut failed = Vec::new();
     for image in images {
         let start = Instant::now();
-        match judge::judge(&unlade, image) {
-            Ok(judged) => {
-                for (format, differences) in judged {
-                    let output = if format.is_empty() { "directory" } else { format };
-                    println!("{} {output}: {} differences", image.name, differences.len());
-                    differences.iter().take(options.show).for_each(|difference| println!("    {difference}"));
-                    if !differences.is_empty() {
-                        failed.push(format!("{} {output}", image.name));
-                    }
-                }
-            }
+        println!("{}: {}", image.name, image.about);
+        let mut check = |what: &str, found: io::Result<String>| match found {
+            Ok(said) => println!("    {what}: {said}"),
             Err(error) => {
-                println!("{}: {error}", image.name);
-                failed.push(image.name.to_owned());
+                println!("    {what}: FAILED: {error}");
+                failed.push(format!("{} {what}", image.name));
             }
+        };
+        for format in judge::FORMATS {
+            let name = if format.is_empty() { "directory" } else { format };
+            check(name, judge::judge(&unlade, image, format).and_then(|found| none(&found, options.show)));
         }
-        println!("{}: {:.1} s", image.name, start.elapsed().as_secs_f64());
+        check("alike", alike::alike(&unlade, image, ".ext4"));
+        if image.name == "init" {
+            check("boot", boots(&unlade, image));
+        }
+        if options.wear {
+            check("wear", wears(&unlade, image));
+        }
+        println!("    {:.1} s", start.elapsed().as_secs_f64());
     }
     if failed.is_empty() {
         Ok(())
     } else {
         Err(io::Error::other(format!("judged wrong: {}", failed.join(", "))))
     }
+}
+
+fn none(differences: &[String], show: usize) -> io::Result<String> {
+    if differences.is_empty() {
+        return Ok("equal".into());
+    }
+    let shown: Vec<_> = differences.iter().take(show).map(|text| format!("\n        {text}")).collect();
+    Err(io::Error::other(format!("{} differences{}", differences.len(), shown.concat())))
+}
+
+fn boots(unlade: &Path, image: &Image) -> io::Result<String> {
+    let scratch = tempfile::tempdir_in(corpus::target())?;
+    let rootfs = judge::build(unlade, image, ".ext4", scratch.path())?;
+    let console = boot::boot(&rootfs, "/sbin/init", boot::Writes::Keep)?;
+    judge::e2fsck(&rootfs)?;
+    if console.contains(corpus::BOOTED) { Ok("says so".into()) } else { Err(io::Error::other(console)) }
+}
+
+fn wears(unlade: &Path, image: &Image) -> io::Result<String> {
+    let scratch = tempfile::tempdir_in(corpus::target())?;
+    let rootfs = judge::build(unlade, image, ".ext4", scratch.path())?;
+    wear::fill(&rootfs)?;
+    let size = fs::metadata(&rootfs)?.len();
+    wear::grow(&rootfs, 2 * size, wear::Growth::Mounted)?;
+    wear::grow(&rootfs, 3 * size, wear::Growth::Unmounted)?;
+    wear::fill(&rootfs)?;
+    Ok("filled, grown, filled".into())
 }
 
 fn chosen(names: &[String]) -> io::Result<Vec<&'static Image>> {

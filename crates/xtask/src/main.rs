@@ -3,6 +3,7 @@
 
 mod boot;
 mod corpus;
+mod demo;
 mod deny;
 mod judge;
 mod kernel;
@@ -21,6 +22,8 @@ use clap::Parser;
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "Tasks of the repository")]
 enum Task {
+    /// Do the main job on a tiny image that is made here, offline
+    Demo,
     /// Install what the tests need, then run every check and every test
     Test,
     /// Install what the tests need: Debian's packages, cargo-deny, a kernel to boot
@@ -53,6 +56,7 @@ enum Task {
 
 fn main() -> ExitCode {
     let done = match Task::parse() {
+        Task::Demo => demo::run(),
         Task::Test => test::run(),
         Task::Setup => setup::run(),
         Task::Lint => lint::run(),
