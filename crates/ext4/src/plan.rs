@@ -14,7 +14,7 @@ use std::ops::Range;
 use tree::Tree;
 
 use crate::format::{
-    BG_BLOCK_UNINIT, BG_INODE_UNINIT, BG_INODE_ZEROED, FLEX, INO_FIRST, INO_JOURNAL, INO_ROOT, compat, incompat,
+    BG_BLOCK_UNINIT, BG_INODE_UNINIT, BG_INODE_ZEROED, FLEX, INO_FIRST, INO_JOURNAL, compat, incompat,
     ro_compat,
 };
 use crate::options::{Options, Profile};

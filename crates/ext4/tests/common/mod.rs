@@ -205,6 +205,14 @@ impl Image {
         self
     }
 
+    /// The same once a kernel has written: with a journal to replay or not, nothing is wrong.
+    pub(crate) fn check_after_use(&self) -> &Image {
+        if let Some(ran) = run("e2fsck", &["-fn", self.name()]) {
+            assert_eq!(ran.status.code(), Some(0), "{}", text(&ran));
+        }
+        self
+    }
+
     pub(crate) fn debugfs(&self, command: &str) -> String {
         run("debugfs", &["-R", command, self.name()]).map_or(String::new(), |ran| text(&ran))
     }
