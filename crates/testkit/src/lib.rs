@@ -6,5 +6,6 @@ pub mod corpus;
 pub mod image;
 pub mod judge;
 pub mod listing;
+pub mod registry;
 pub mod tools;
 pub mod wear;

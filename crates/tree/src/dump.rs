@@ -24,8 +24,7 @@ impl fmt::Display for Dump<'_> {
             let node = self.0.node(visit.node);
             let meta = &node.metadata;
             line.clear();
-            mode_string(&mut line, &node.kind, meta.mode)?;
-            write!(line, " {}:{} ", meta.uid, meta.gid)?;
+            write!(line, "{} {}:{} ", mode_string(&node.kind, meta.mode), meta.uid, meta.gid)?;
             match &node.kind {
                 Kind::File(content) => write!(line, "{}", content.size())?,
                 _ => line.push('-'),
@@ -57,9 +56,10 @@ impl fmt::Display for Dump<'_> {
     }
 }
 
-/// `drwxr-xr-x` and its like.
-fn mode_string(out: &mut String, kind: &Kind, mode: u16) -> fmt::Result {
-    out.push(match kind {
+/// A node's type and mode as `ls` writes them: `drwxr-xr-x`.
+pub fn mode_string(kind: &Kind, mode: u16) -> String {
+    let mut text = String::with_capacity(10);
+    text.push(match kind {
         Kind::Directory(_) => 'd',
         Kind::File(_) => '-',
         Kind::Symlink(_) => 'l',
@@ -70,14 +70,14 @@ fn mode_string(out: &mut String, kind: &Kind, mode: u16) -> fmt::Result {
     });
     for (shift, special, letter) in [(6, 0o4000, 's'), (3, 0o2000, 's'), (0, 0o1000, 't')] {
         let bits = mode >> shift & 7;
-        out.push(if bits & 4 != 0 { 'r' } else { '-' });
-        out.push(if bits & 2 != 0 { 'w' } else { '-' });
-        out.push(match (mode & special != 0, bits & 1 != 0) {
+        text.push(if bits & 4 != 0 { 'r' } else { '-' });
+        text.push(if bits & 2 != 0 { 'w' } else { '-' });
+        text.push(match (mode & special != 0, bits & 1 != 0) {
             (true, true) => letter,
             (true, false) => letter.to_ascii_uppercase(),
             (false, true) => 'x',
             (false, false) => '-',
         });
     }
-    Ok(())
+    text
 }

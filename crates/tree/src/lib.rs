@@ -20,7 +20,7 @@ mod walk;
 
 pub use change::{Action, Change};
 pub use content::{BLOCK, Content, Piece, Span};
-pub use dump::Dump;
+pub use dump::{Dump, mode_string};
 pub use error::{Error, Fault};
 pub use node::{Device, Directory, Kind, Metadata, Node, NodeId, Time, Tree, Xattrs};
 pub use note::{KEPT_OF_A_KIND, Note, Notes, Remark};

@@ -1,5 +1,7 @@
 //! How layers become a tree. Numbers in the names of cases are those of `docs/merge.md`.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
+
 use unlade_tree as tree;
 
 use tree::{Action, Change, Content, Device, Kind, Metadata, Notes, Path, Remark, Tree};
