@@ -162,7 +162,7 @@ impl Error {
         }
     }
 
-    fn place_mut(&mut self) -> &mut Place {
+    pub(crate) fn place_mut(&mut self) -> &mut Place {
         match self {
             Error::Io { place, .. }
             | Error::Invalid { place, .. }

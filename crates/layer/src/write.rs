@@ -1,7 +1,131 @@
-//! stub
-use crate::Error;
-use tree::{Output, Tree};
-/// stub
-pub fn write(_tree: &Tree, _out: &mut dyn Output) -> Result<u64, Error> {
-    Err(Error::unsupported("tar output"))
+//! A tree as a tarball: POSIX pax, everything kept, the same bytes for the same tree.
+//!
+//! Headers are plain ustar wherever that can say it; a pax header stands in front of those that need more:
+//! long names, large numbers, times with a fraction or before 1970, extended attributes (`SCHILY.xattr.`, as
+//! star, GNU tar and Go spell them), and sparse files (GNU's format 1.0).
+
+mod entry;
+mod front;
+mod pax;
+
+use tree::{Content, Kind, Node, NodeId, Output, Piece, Tree};
+
+use crate::error::{Error, Place};
+use crate::tar::BLOCK;
+use entry::{Header, Type};
+use front::Front;
+
+/// Writes the whole tree to `out`, from front to back without a gap, and returns the tarball's length in
+/// bytes, a multiple of 512.
+///
+/// Names stand in the order of [`Tree::walk`], the root first as `./`, directories with a slash behind them.
+/// The first name of a node is its entry, the others are hard links to it. Holes that a layer declared are
+/// kept; those that were only found are written as zeros.
+///
+/// # Errors
+///
+/// `Unsupported` for a socket, which no tarball holds; `Io` for what `out` fails with. Both name the path.
+pub fn write(tree: &Tree, out: &mut dyn Output) -> Result<u64, Error> {
+    let mut front = Front::new(out);
+    let mut first_names: Vec<Option<Box<[u8]>>> = vec![None; tree.table_length()];
+    let mut walk = tree.walk();
+    while let Some(visit) = walk.step() {
+        let result = name(tree, visit.path, visit.node, &mut first_names, &mut front);
+        result.map_err(|error| error.below(visit.path))?;
+    }
+    // "At the end of the archive file there shall be two 512-octet logical records filled with binary zeros."
+    front.zeros(2 * BLOCK as u64)?;
+    front.finish()
+}
+
+/// Writes one name of a node.
+fn name(
+    tree: &Tree,
+    path: &[u8],
+    id: NodeId,
+    first_names: &mut [Option<Box<[u8]>>],
+    front: &mut Front,
+) -> Result<(), Error> {
+    let node = tree.node(id);
+    let Node { metadata, kind, names } = node;
+    if let Some(target) = &first_names[id.index()] {
+        return front.bytes(&Header::new(Type::Link, path, metadata).link(target).bytes());
+    }
+    if *names > 1 {
+        first_names[id.index()] = Some(path.into());
+    }
+    let header = |kind, name: &[u8]| Header::new(kind, name, metadata);
+    match kind {
+        Kind::Directory(_) => {
+            let name = if path.is_empty() { b"./".to_vec() } else { [path, b"/"].concat() };
+            front.bytes(&header(Type::Directory, &name).bytes())
+        }
+        Kind::Symlink(text) => front.bytes(&header(Type::Symlink, path).link(text).bytes()),
+        Kind::CharDevice(device) => front.bytes(&header(Type::CharDevice, path).device(*device).bytes()),
+        Kind::BlockDevice(device) => front.bytes(&header(Type::BlockDevice, path).device(*device).bytes()),
+        Kind::Fifo => front.bytes(&header(Type::Fifo, path).bytes()),
+        Kind::Socket => Err(Error::unsupported("socket, which a tarball cannot hold")),
+        Kind::File(Content::Pieces { size, declared: true, pieces }) => {
+            sparse_file(header(Type::File, path), *size, pieces, front)
+        }
+        Kind::File(content) => {
+            front.bytes(&header(Type::File, path).size(content.size()).bytes())?;
+            file(content, front)
+        }
+    }
+}
+
+/// Writes a file's bytes, holes as zeros.
+fn file(content: &Content, front: &mut Front) -> Result<(), Error> {
+    if let Content::Inline(bytes) = content {
+        front.bytes(bytes)?;
+        return front.pad();
+    }
+    let mut at = 0;
+    for piece in content.pieces() {
+        front.zeros(piece.at - at)?;
+        front.copy(piece.span)?;
+        at = piece.at + piece.span.length;
+    }
+    front.zeros(content.size() - at)?;
+    front.pad()
+}
+
+/// Writes a sparse file: its map in front, then its data one piece behind the other.
+fn sparse_file(header: Header, size: u64, pieces: &[Piece], front: &mut Front) -> Result<(), Error> {
+    let map = sparse_map(size, pieces);
+    let data: u64 = pieces.iter().map(|piece| piece.span.length).sum();
+    front.bytes(&header.size(map.len() as u64 + data).sparse(size).bytes())?;
+    front.bytes(&map)?;
+    for piece in pieces {
+        front.copy(piece.span)?;
+    }
+    front.pad()
+}
+
+/// The count of the pairs, then offset and length of each, as decimal numbers on lines of their own, filled up
+/// to whole blocks. A hole at the end shows as an empty run behind it.
+fn sparse_map(size: u64, pieces: &[Piece]) -> Vec<u8> {
+    let mut runs: Vec<(u64, u64)> = pieces.iter().map(|piece| (piece.at, piece.span.length)).collect();
+    if runs.last().is_none_or(|(at, length)| at + length < size) {
+        runs.push((size, 0));
+    }
+    let mut map = format!("{}\n", runs.len());
+    for (at, length) in runs {
+        map.push_str(&format!("{at}\n{length}\n"));
+    }
+    let mut map = map.into_bytes();
+    map.resize(map.len().next_multiple_of(BLOCK), 0);
+    map
+}
+
+impl Error {
+    /// Adds the path at which writing failed.
+    fn below(mut self, path: &[u8]) -> Error {
+        let name = if path.is_empty() { &b"/"[..] } else { path };
+        if self.place().name.is_empty() {
+            *self.place_mut() = Place { entry: None, name: name.into() };
+        }
+        self
+    }
 }

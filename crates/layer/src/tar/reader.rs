@@ -97,11 +97,7 @@ impl<R: BufRead> Reader<R> {
         self.name.clear();
         let index = self.entries;
         match self.read_entry() {
-            Ok(Some(entry)) => {
-                self.name.clone_from(&entry.name);
-                Ok(Some(entry))
-            }
-            Ok(None) => Ok(None),
+            Ok(entry) => Ok(entry),
             Err(error) => Err(error.at(index, &self.name)),
         }
     }
@@ -300,10 +296,12 @@ impl<R: BufRead> Reader<R> {
     /// Makes an entry of its header and what stood before it.
     fn resolve(&mut self, header: &Header, extensions: Extensions) -> Result<Entry, Error> {
         let Extensions { name, link, records, .. } = extensions;
+        self.name = name.unwrap_or_else(|| header.name());
         let fields = Fields::parse(&records)?;
-        let from_header = name.unwrap_or_else(|| header.name());
-        let name = fields.sparse.name.or(fields.path).map_or(from_header, <[u8]>::to_vec);
-        self.name.clone_from(&name);
+        if let Some(name) = fields.sparse.name.or(fields.path) {
+            self.name = name.to_vec();
+        }
+        let name = self.name.clone();
         if self.entries >= self.limits.entries {
             return Err(Error::limit(Cap::Entries, self.limits.entries));
         }
