@@ -1,5 +1,7 @@
 //! Against Debian's docker-registry, with images that skopeo put there.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
+
 use std::fs;
 use std::io::Read as _;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
