@@ -1,0 +1,85 @@
+//! Names in the store's directory, and the file that marks it: `image-layout.md` of the image specification.
+
+use std::path::{Path, PathBuf};
+
+use hash::Digest;
+use serde::{Deserialize, Serialize};
+
+/// The file that marks an image layout.
+pub(crate) const LAYOUT_FILE: &str = "oci-layout";
+/// The list of tags.
+pub(crate) const INDEX_FILE: &str = "index.json";
+/// The directory of blobs.
+pub(crate) const BLOBS: &str = "blobs";
+/// The directory of what only this program needs.
+pub(crate) const OWN: &str = "unlade";
+
+/// The version of the layout that this program reads and writes.
+pub(crate) const LAYOUT_VERSION: &str = "1.0.0";
+
+/// What the marking file says.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Layout {
+    pub(crate) image_layout_version: String,
+}
+
+/// The paths in a store.
+#[derive(Debug, Clone)]
+pub(crate) struct Paths {
+    pub(crate) root: PathBuf,
+}
+
+impl Paths {
+    pub(crate) fn new(root: &Path) -> Paths {
+        Paths { root: root.into() }
+    }
+
+    pub(crate) fn layout(&self) -> PathBuf {
+        self.root.join(LAYOUT_FILE)
+    }
+
+    pub(crate) fn index(&self) -> PathBuf {
+        self.root.join(INDEX_FILE)
+    }
+
+    /// The directory of the blobs with digests of one algorithm.
+    pub(crate) fn blobs(&self, algorithm: hash::Algorithm) -> PathBuf {
+        self.root.join(BLOBS).join(algorithm.name())
+    }
+
+    /// A blob. A digest has nothing but hexadecimal digits, so this never leads anywhere else.
+    pub(crate) fn blob(&self, digest: &Digest) -> PathBuf {
+        self.blobs(digest.algorithm()).join(digest.hex())
+    }
+
+    pub(crate) fn own(&self) -> PathBuf {
+        self.root.join(OWN)
+    }
+
+    pub(crate) fn lock(&self) -> PathBuf {
+        self.own().join("lock")
+    }
+
+    pub(crate) fn parts(&self) -> PathBuf {
+        self.own().join("parts")
+    }
+
+    /// What has arrived of a blob.
+    pub(crate) fn part(&self, digest: &Digest) -> PathBuf {
+        self.parts().join(flat(digest))
+    }
+
+    pub(crate) fn diff_ids(&self) -> PathBuf {
+        self.own().join("diff-ids")
+    }
+
+    /// What a blob is known to expand to.
+    pub(crate) fn diff_id(&self, blob: &Digest) -> PathBuf {
+        self.diff_ids().join(flat(blob))
+    }
+}
+
+fn flat(digest: &Digest) -> String {
+    format!("{}-{}", digest.algorithm().name(), digest.hex())
+}

@@ -1,0 +1,171 @@
+//! Tags: names of images, and the images that they name.
+
+use std::fs;
+use std::io;
+
+use hash::Digest;
+use oci::{Descriptor, Document, Image, Index, MediaType, Platform, Reference};
+
+use crate::error::Error;
+use crate::open::{Store, json};
+use crate::resolve::{Resolved, resolve};
+
+/// The annotation of a tag that says from which index its image was chosen.
+pub const INDEX_ANNOTATION: &str = "dev.unlade.index";
+
+/// A name, and one of the images that it has: one for each platform that was pulled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tag {
+    /// The name.
+    pub reference: Reference,
+    /// The image's manifest, with its platform.
+    pub descriptor: Descriptor,
+    /// The index that the image was chosen from.
+    pub index: Option<Digest>,
+}
+
+impl Store {
+    /// All tags, in the order in which they were made. Entries that other tools made under names which are no
+    /// full references are left out.
+    pub fn tags(&self) -> Result<Vec<Tag>, Error> {
+        let entries = self.read_index()?.manifests;
+        Ok(entries.into_iter().filter_map(Tag::read).collect())
+    }
+
+    /// Lets a name have an image, for the platform that the descriptor states. To be called last, when
+    /// everything that the image needs is in the store. `index` is what the image was chosen from.
+    pub fn tag(
+        &self,
+        reference: &Reference,
+        mut descriptor: Descriptor,
+        index: Option<&Digest>,
+    ) -> Result<(), Error> {
+        let name = reference.to_string();
+        // What the index said of the image was said there; here stands what we say.
+        descriptor.annotations.clear();
+        descriptor.annotations.insert(Descriptor::REF_NAME.into(), name.clone());
+        if let Some(index) = index {
+            descriptor.annotations.insert(INDEX_ANNOTATION.into(), index.to_string());
+        }
+        if self.read_index()?.manifests.contains(&descriptor) {
+            return Ok(());
+        }
+        let _lock = self.lock_tags()?;
+        // A tag that survives a crash must find its blobs.
+        self.flush_directory(&self.paths.blobs(descriptor.digest.algorithm()))?;
+        if descriptor.digest.algorithm() != hash::Algorithm::Sha256 {
+            self.flush_directory(&self.paths.blobs(hash::Algorithm::Sha256))?;
+        }
+        let mut tags = self.read_index()?;
+        let same = |entry: &Descriptor| {
+            entry.annotations.get(Descriptor::REF_NAME) == Some(&name)
+                && entry.platform == descriptor.platform
+        };
+        tags.manifests.retain(|entry| !same(entry));
+        tags.manifests.push(descriptor);
+        self.replace(&self.paths.index(), &json(&tags))
+    }
+
+    /// The image that a reference names for a platform: by its digest, else by its tag. `None` if the store
+    /// does not have its manifest and config; whether it has the layers is [`Store::missing`]'s to say.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Corrupt`] if one of the documents is, [`Error::Document`] if one cannot be used.
+    pub fn image(&self, reference: &Reference, platform: &Platform) -> Result<Option<Image>, Error> {
+        let root = match reference.digest() {
+            Some(digest) => self.describe(digest),
+            None => self.tagged(reference, platform),
+        };
+        let found = root.and_then(|root| match root {
+            Some(root) => self.resolve(root, platform).map(Some),
+            None => Ok(None),
+        });
+        match found {
+            Ok(Some(resolved)) => self.read_image(resolved),
+            // Documents that a tag leads to, but that are gone, are as if never pulled.
+            Ok(None) | Err(Error::Missing { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The blobs of an image that the store does not have, each once, config and layers.
+    pub fn missing<'a>(&self, image: &'a Image) -> Vec<&'a Descriptor> {
+        let mut missing: Vec<&Descriptor> = Vec::new();
+        for blob in std::iter::once(&image.manifest.config).chain(&image.manifest.layers) {
+            let known = missing.iter().any(|other| other.digest == blob.digest);
+            if !known && !self.contains(&blob.digest, blob.size) {
+                missing.push(blob);
+            }
+        }
+        missing
+    }
+
+    fn resolve(&self, root: Descriptor, platform: &Platform) -> Result<Resolved, Error> {
+        resolve(root, platform, &mut |descriptor| self.document(descriptor))
+    }
+
+    fn read_image(&self, resolved: Resolved) -> Result<Option<Image>, Error> {
+        Image::check_kind(&resolved.manifest)?;
+        match self.document(&resolved.manifest.config) {
+            Ok(config) => Ok(Some(Image::new(resolved.descriptor, resolved.manifest, &config)?)),
+            Err(Error::Missing { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A descriptor for a document of which the digest is all that is known.
+    fn describe(&self, digest: &Digest) -> Result<Option<Descriptor>, Error> {
+        let bytes = match self.document_by_digest(digest) {
+            Ok(bytes) => bytes,
+            Err(Error::Missing { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let (media_type, fallback) = match Document::parse(&bytes, None)? {
+            Document::Index(index) => (index.media_type, MediaType::OCI_INDEX),
+            Document::Manifest(manifest) => (manifest.media_type, MediaType::OCI_MANIFEST),
+        };
+        let media_type = media_type.unwrap_or_else(|| MediaType::parse(fallback));
+        Ok(Some(Descriptor::new(media_type, *digest, bytes.len() as u64)))
+    }
+
+    /// What a tag names for a platform, if it is what a pull for that platform would give.
+    fn tagged(&self, reference: &Reference, platform: &Platform) -> Result<Option<Descriptor>, Error> {
+        let name = reference.to_string();
+        let mut entries = self.read_index()?.manifests;
+        entries.retain(|entry| entry.annotations.get(Descriptor::REF_NAME) == Some(&name));
+        let Ok(chosen) = oci::select(&entries, platform) else { return Ok(None) };
+        let index = chosen.annotations.get(INDEX_ANNOTATION).and_then(|index| index.parse::<Digest>().ok());
+        let exact = chosen.platform.as_ref().is_none_or(|found| found.serves(platform) == Some(0));
+        if let (false, Some(index)) = (exact, index) {
+            // The image serves, but was pulled for a lesser variant: the index may have a better one.
+            let Some(index) = self.describe(&index)? else { return Ok(None) };
+            match self.resolve(index, platform) {
+                Ok(best) if best.descriptor.digest == chosen.digest => {}
+                Ok(_) | Err(Error::Missing { .. }) => return Ok(None),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Some(chosen.clone()))
+    }
+
+    fn read_index(&self) -> Result<Index, Error> {
+        let path = self.paths.index();
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            // Some tools that make layouts write it only with the first image.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Index::new(Vec::new())),
+            Err(error) => return Err(Error::io("read", &path)(error)),
+        };
+        serde_json::from_slice(&bytes).map_err(|error| Error::Malformed { path, cause: error.to_string() })
+    }
+}
+
+impl Tag {
+    fn read(descriptor: Descriptor) -> Option<Tag> {
+        let name = descriptor.annotations.get(Descriptor::REF_NAME)?;
+        let reference: Reference = name.parse().ok()?;
+        let index = descriptor.annotations.get(INDEX_ANNOTATION).and_then(|index| index.parse().ok());
+        (reference.to_string() == *name).then_some(Tag { reference, descriptor, index })
+    }
+}
