@@ -15,7 +15,7 @@ use crate::url::{Scheme, Url};
 const CONNECT_MAX: Duration = Duration::from_secs(30);
 /// Below this many bytes a second, over one idle timeout, a connection counts as dead: a byte now and then
 /// would otherwise hold a pull for ever.
-const SLOWEST: u64 = 1 << 10;
+const SLOWEST: f64 = 1024.0;
 /// Connections kept open to one host: as many as blobs are likely to be fetched at once.
 const IDLE_CONNECTIONS: usize = 16;
 
@@ -166,8 +166,8 @@ impl Body {
         self.waited += start.elapsed();
         self.bytes += count as u64;
         if count > 0 && self.waited >= self.idle_timeout {
-            if self.bytes < self.waited.as_secs() * SLOWEST {
-                let cause = format!("only {} bytes came in {} s", self.bytes, self.waited.as_secs());
+            if (self.bytes as f64) < self.waited.as_secs_f64() * SLOWEST {
+                let cause = format!("only {} bytes came in {} s", self.bytes, seconds(self.waited));
                 return Err(Lost { cause, kind: Kind::Broken });
             }
             (self.waited, self.bytes) = (Duration::ZERO, 0);
