@@ -311,7 +311,9 @@ fn headers_and_ends() {
     check("66", &one.0, "a file 1\nEndMissing 1");
     check("66", &one.clone().bytes(&[0; 512]).0, "a file 1\nEndMissing 1");
     check("66", &[&one.0[..], &[0; 100]].concat(), "a file 1\nEndMissing 1");
-    check("66", &one.0[..1023], "corrupt: entry 0 (a): archive is cut off inside an entry's content");
+    // umoci's `insert --opaque` leaves out the last block's padding: the content is whole.
+    check("66", &one.0[..1023], "a file 1\nEndMissing 1");
+    check("66", &one.0[..513], "a file 1\nEndMissing 1");
     check("66", &one.0[..512], "corrupt: entry 0 (a): archive is cut off inside an entry's content");
     check("66", &one.0[..511], "corrupt: entry 0: archive is cut off inside a header");
     check(
