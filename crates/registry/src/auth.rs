@@ -94,7 +94,14 @@ impl Auth {
     /// What the repository will want, going by the last time.
     pub(crate) fn known(&self, session: &Session, ask: &Ask) -> Result<Option<Authorization>, Failure> {
         let Some(wanted) = lock(&self.wanted).get(&key(ask)).cloned() else { return Ok(None) };
-        self.authorize(session, ask, &wanted, None)
+        match self.authorize(session, ask, &wanted, None) {
+            // It may want something else by now: let it say so.
+            Err(failure) if !failure.transient => {
+                lock(&self.wanted).remove(&key(ask));
+                Ok(None)
+            }
+            result => result,
+        }
     }
 
     /// The answer to a 401. `rejected` is what it was given in spite of: a token that has just expired, which
@@ -122,12 +129,12 @@ impl Auth {
         if wanted == Wanted::Basic && matches!(rejected, Some(Authorization::Basic(_))) {
             return Ok(self.used(ask, None));
         }
-        lock(&self.wanted).insert(key(ask), wanted.clone());
         let rejected = match &rejected {
             Some(Authorization::Bearer(_, token)) => Some(token),
             _ => None,
         };
         let authorization = self.authorize(session, ask, &wanted, rejected)?;
+        lock(&self.wanted).insert(key(ask), wanted);
         Ok(self.used(ask, authorization))
     }
 

@@ -1,0 +1,96 @@
+//! Hosts that fall silent. Line 104 of `docs/hostile-inputs.md`.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod common;
+
+use std::time::{Duration, Instant};
+
+use common::{fetch, layer, message, noise, options, reference};
+use testkit::registry::{FakeRegistry, fault};
+use unlade_registry::{Client, Options};
+
+const IDLE: Duration = Duration::from_millis(400);
+
+fn impatient(attempts: u32) -> Client {
+    Client::new(Options { idle_timeout: IDLE, attempts, ..options().0 }).unwrap()
+}
+
+/// A manifest whose answer never ends: how the message starts and ends.
+#[test]
+fn manifests() {
+    let registry = FakeRegistry::start();
+    registry.put_manifest("a/b", "latest", "text/plain", &noise(2000));
+    let step = Duration::from_millis(50);
+    let (silent, slow) = (("no answer for ", "0.4 s"), ("only ", " bytes came in 0.4 s"));
+    for (fault, (start, end)) in [
+        (fault::delay(Duration::from_secs(60)), silent),
+        (fault::hang(0), silent),
+        (fault::hang(100), silent),
+        // One byte and another, always in time, but no end to it.
+        (fault::drip_head(step), silent),
+        (fault::drip(step), slow),
+    ] {
+        registry.reset();
+        registry.next("/manifests/", 2, fault.clone());
+        let begin = Instant::now();
+        impatient(5).manifest(&reference(&registry)).unwrap();
+        assert!(begin.elapsed() < 8 * IDLE, "{:?} {start}", begin.elapsed());
+        registry.reset();
+        registry.always("/manifests/", fault);
+        let message = message(impatient(1).manifest(&reference(&registry)), &registry);
+        let message = message.strip_prefix("manifest HOST/a/b:latest: HOST: ").unwrap();
+        assert!(message.starts_with(start) && message.ends_with(end), "{message}");
+    }
+}
+
+/// A blob goes on after the silence, and what came before it is not fetched again.
+#[test]
+fn blobs() {
+    let content = noise(300_000);
+    for fault in [fault::hang(100_000), fault::hang(0)] {
+        let registry = FakeRegistry::start();
+        let digest = registry.put_blob(&content);
+        registry.next("/blobs/", 2, fault);
+        let start = Instant::now();
+        assert!(fetch(&impatient(5), &registry, &layer(digest, 300_000), 0).unwrap() == content);
+        assert!(start.elapsed() > IDLE && start.elapsed() < 8 * IDLE, "{:?}", start.elapsed());
+        let sent: u64 = registry.exchanges().iter().map(|exchange| exchange.sent).sum();
+        assert_eq!(sent, 300_000);
+    }
+    let registry = FakeRegistry::start();
+    let digest = registry.put_blob(&content);
+    registry.always("/blobs/", fault::hang(100));
+    let expected = format!("blob {digest} of HOST/a/b: HOST: no answer for 0.4 s; gave up after 2 attempts");
+    assert_eq!(message(fetch(&impatient(2), &registry, &layer(digest, 300_000), 0), &registry), expected);
+}
+
+/// There is no limit to the whole: what is slow but comes steadily may take many times the idle timeout.
+#[test]
+fn slow_is_not_silent() {
+    let registry = FakeRegistry::start();
+    let content = noise(2000);
+    let digest = registry.put_blob(&content);
+    registry.always("/blobs/", fault::drip(Duration::from_micros(500)));
+    let client = Client::new(Options { idle_timeout: Duration::from_millis(200), ..options().0 }).unwrap();
+    let start = Instant::now();
+    assert_eq!(fetch(&client, &registry, &layer(digest, 2000), 0).unwrap(), content);
+    assert!(start.elapsed() > Duration::from_millis(600));
+    assert_eq!(registry.exchanges().len(), 1);
+}
+
+/// Whoever reads slowly is not taken for a slow host.
+#[test]
+fn slow_readers() {
+    use std::io::Read as _;
+
+    let registry = FakeRegistry::start();
+    let content = noise(4 << 20);
+    let digest = registry.put_blob(&content);
+    let mut blob = impatient(1).blob(&reference(&registry), &layer(digest, 4 << 20), 0).unwrap();
+    let mut bytes = vec![0; 1000];
+    blob.read_exact(&mut bytes).unwrap();
+    std::thread::sleep(3 * IDLE);
+    blob.read_to_end(&mut bytes).unwrap();
+    assert!(bytes == content);
+}
