@@ -37,6 +37,8 @@ pub(crate) const EXTENTS_IN_INODE: usize = 4;
 pub(crate) const FAST_SYMLINK_MAX: usize = 59;
 /// Files that may share one block of attributes (`EXT4_XATTR_REFCOUNT_MAX`).
 pub(crate) const XATTR_REFCOUNT_MAX: u32 = 1024;
+/// Longest name of an attribute, prefix included, that the kernel's system calls pass (`XATTR_NAME_MAX`).
+pub(crate) const XATTR_NAME_MAX: usize = 255;
 /// Longest value that the kernel's system calls pass (`XATTR_SIZE_MAX`).
 pub(crate) const XATTR_SIZE_MAX: usize = 65_536;
 

@@ -118,7 +118,7 @@ impl Layout {
         self.inodes() - self.survey.inodes_used()
     }
 
-    /// How many times lie outside of 1901 to 2446, which is what ext4 holds, and were moved to its edge.
+    /// How many times lie outside of December 1901 to April 2310, and were moved to the nearer edge.
     pub fn clamped_times(&self) -> u64 {
         self.survey.clamped_times
     }

@@ -32,8 +32,6 @@ pub(crate) struct Inode {
     pub(crate) parent: u32,
     /// One more than the place of its block in [`Survey::xattr_blocks`], or 0.
     pub(crate) xattr_block: u32,
-    /// The number of the first inode that holds a value of its attributes, or 0.
-    pub(crate) values: u32,
     /// Blocks of a directory, of a link's text, of inline content or of a value: all but layer data.
     pub(crate) own_blocks: u32,
     pub(crate) directory: bool,
@@ -193,7 +191,6 @@ impl Surveyor<'_> {
             links: 1,
             parent,
             xattr_block: 0,
-            values: 0,
             own_blocks: 0,
             directory: false,
             hashed: false,
@@ -251,7 +248,6 @@ impl Surveyor<'_> {
             links: 2,
             parent: INO_ROOT,
             xattr_block: 0,
-            values: 0,
             own_blocks,
             directory: true,
             hashed: false,
@@ -339,13 +335,12 @@ impl Surveyor<'_> {
             if number >= u32::MAX - 1 {
                 return Err(Error::TooManyInodes { inodes: self.out.inodes.len() as u64 });
             }
-            let owner = &mut self.out.inodes[place as usize];
-            let Subject::Node(node) = owner.subject else { continue };
+            let owner = &self.out.inodes[place as usize];
+            let (Subject::Node(node), Some(block)) = (owner.subject, owner.xattr_block.checked_sub(1)) else {
+                continue;
+            };
             if nth == 0 {
-                owner.values = number;
-                if let Some(block) = owner.xattr_block.checked_sub(1) {
-                    self.out.xattr_blocks[block as usize].values = number;
-                }
+                self.out.xattr_blocks[block as usize].values = number;
             }
             self.out.ea_inode = true;
             self.out.own_blocks += u64::from(own_blocks);
@@ -354,7 +349,6 @@ impl Surveyor<'_> {
                 links: 1,
                 parent: 0,
                 xattr_block: 0,
-                values: 0,
                 own_blocks,
                 directory: false,
                 hashed: false,
@@ -394,10 +388,11 @@ fn check_device(device: Device, visit: &Visit<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// The nearest time that 34 bits of seconds around 1970 hold.
+/// The nearest time that an inode holds. Its 34 bits reach to 2446, but e2fsck takes what lies behind April
+/// 2310 for times before 1970, as old kernels wrote them, and offers to repair them.
 pub(crate) fn clamp(time: Time) -> Time {
     const MIN: i64 = i32::MIN as i64;
-    const MAX: i64 = (1 << 34) - (1 << 31) - 1;
+    const MAX: i64 = (3 << 32) - (1 << 31) - 1;
     match time.seconds {
         ..MIN => Time { seconds: MIN, nanoseconds: 0 },
         MIN..=MAX => Time { seconds: time.seconds, nanoseconds: time.nanoseconds.min(999_999_999) },

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use tree::Metadata;
 
-use crate::format::{INODE_SIZE, XATTR_END, XATTR_SIZE_MAX};
+use crate::format::{INODE_SIZE, XATTR_END, XATTR_NAME_MAX, XATTR_SIZE_MAX};
 use crate::plan::acl;
 use crate::{BlockSize, Error};
 
@@ -32,7 +32,7 @@ pub(crate) struct Arranged<'a> {
 impl<'a> Arranged<'a> {
     /// The values that lie in inodes of their own, in the order in which these are numbered.
     pub(crate) fn external(&self) -> impl Iterator<Item = &Xattr<'a>> {
-        self.in_inode.iter().chain(&self.in_block).filter(|xattr| xattr.external)
+        self.in_block.iter().filter(|xattr| xattr.external)
     }
 }
 
@@ -69,14 +69,16 @@ pub(crate) fn arrange<'a>(metadata: &'a Metadata, size: BlockSize, path: &[u8]) 
         let too_much = |what, value: usize, max: usize| {
             Err(Error::Limit { path: path.into(), what, value: value as u64, max: max as u64 })
         };
-        if xattr.name.len() > 255 {
-            return too_much("length of an attribute's name", xattr.name.len(), 255);
+        if name.len() > XATTR_NAME_MAX {
+            return too_much("length of an attribute's name", name.len(), XATTR_NAME_MAX);
         }
         if xattr.value.len() > XATTR_SIZE_MAX {
             return too_much("length of an attribute's value", xattr.value.len(), XATTR_SIZE_MAX);
         }
         xattr.external = xattr.length() > in_block(size);
-        if xattr.length() <= inode_left {
+        // Such a value's blocks count as its owner's, and of a short link that counts blocks e2fsck believes
+        // that it has some, unless there is a block of attributes (`ext2fs_inode_has_valid_blocks2`).
+        if !xattr.external && xattr.length() <= inode_left {
             inode_left -= xattr.length();
             arranged.in_inode.push(xattr);
         } else {

@@ -125,7 +125,7 @@ fn subject(
     if planned.hashed {
         inode.flags = (inode.flags.get() | FL_INDEX).into();
     }
-    set_xattrs(layout, &mut inode, metadata, planned, seed)?;
+    set_xattrs(layout, &mut inode, metadata, planned)?;
     Ok(inode)
 }
 
@@ -134,14 +134,12 @@ fn set_xattrs(
     inode: &mut Inode,
     metadata: &Metadata,
     planned: &survey::Inode,
-    seed: u32,
 ) -> Result<(), Error> {
     if metadata.xattrs.is_none() {
         return Ok(());
     }
     let arranged = arrange(metadata, layout.options.block_size, b"")?;
-    let values = xattrs::Values { first: planned.values, seed };
-    inode.xattrs = xattrs::encode_in_inode(&arranged.in_inode, values);
+    inode.xattrs = xattrs::encode_in_inode(&arranged.in_inode);
     let mut more = 0;
     if let Some(block) = planned.xattr_block.checked_sub(1) {
         let block = layout.placed.xattr_blocks[block as usize];

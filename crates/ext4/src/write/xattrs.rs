@@ -21,11 +21,11 @@ pub(crate) struct Values {
 }
 
 /// The attributes that an inode holds behind its fields. Their hashes are 0, as the kernel leaves them.
-pub(crate) fn encode_in_inode(xattrs: &[Xattr<'_>], values: Values) -> [u8; 96] {
+pub(crate) fn encode_in_inode(xattrs: &[Xattr<'_>]) -> [u8; 96] {
     let mut bytes = [0; 96];
     if !xattrs.is_empty() {
         bytes[..4].copy_from_slice(&XATTR_MAGIC.to_le_bytes());
-        encode(&mut bytes[4..], 0, xattrs, values, false);
+        encode(&mut bytes[4..], 0, xattrs, Values::default(), false);
     }
     bytes
 }
@@ -51,8 +51,7 @@ pub(crate) fn write_blocks(layout: &Layout, tree: &Tree, seed: u32, sink: &mut S
     let size = layout.options.block_size;
     for (planned, &block) in layout.survey.xattr_blocks.iter().zip(&layout.placed.xattr_blocks) {
         let arranged = arrange(&tree.node(planned.node).metadata, size, b"")?;
-        let before = arranged.in_inode.iter().filter(|xattr| xattr.external).count() as u32;
-        let values = Values { first: planned.values + before, seed };
+        let values = Values { first: planned.values, seed };
         let mut bytes = encode_block(&arranged.in_block, planned.refcount, values, size);
         // `ext4_xattr_block_csum` takes in where the block lies.
         let checksum = crc32c(crc32c(seed, &block.to_le_bytes()), &bytes);

@@ -6,6 +6,8 @@
     reason = "each test file uses some of it, and tests may touch the machine"
 )]
 
+pub(crate) mod kernel;
+
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
