@@ -8,11 +8,19 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Where `name` is installed: on `PATH`, or where Debian keeps root's programs.
+use crate::corpus;
+
+/// Where `cargo xtask setup` puts what it does not install into the system: `tools` in the target
+/// directory.
+pub fn directory() -> PathBuf {
+    corpus::target().join("tools")
+}
+
+/// Where `name` is installed: on `PATH`, where Debian keeps root's programs, or in [`directory`].
 pub fn find(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path)
-        .chain(["/usr/sbin", "/sbin"].map(PathBuf::from))
+        .chain(["/usr/sbin".into(), "/sbin".into(), directory().join("bin")])
         .map(|directory| directory.join(name))
         .find(|candidate| candidate.is_file())
 }

@@ -32,11 +32,11 @@ pub(crate) fn install() -> io::Result<()> {
     let unoptimised =
         [("OPT_LEVEL", "0"), ("LTO", "off"), ("CODEGEN_UNITS", "16"), ("DEBUG", "0"), ("STRIP", "true")];
     let mut install = cargo();
-    install.args(["install", "cargo-deny", "--locked", "--quiet", "--root"]).arg(place());
-    install.arg("--target-dir").arg(place().join("build"));
+    install.args(["install", "cargo-deny", "--locked", "--quiet", "--root"]).arg(tools::directory());
+    install.arg("--target-dir").arg(tools::directory().join("build"));
     install.envs(unoptimised.map(|(key, value)| (format!("CARGO_PROFILE_RELEASE_{key}"), value)));
     shell::run(&mut install)?;
-    std::fs::remove_dir_all(place().join("build"))
+    std::fs::remove_dir_all(tools::directory().join("build"))
 }
 
 fn cargo_deny() -> io::Result<Command> {
@@ -46,13 +46,5 @@ fn cargo_deny() -> io::Result<Command> {
 }
 
 fn program() -> io::Result<PathBuf> {
-    let ours = place().join("bin/cargo-deny");
-    if ours.is_file() {
-        return Ok(ours);
-    }
     tools::find("cargo-deny").ok_or_else(|| io::Error::other("cargo-deny is not installed"))
-}
-
-fn place() -> PathBuf {
-    corpus::target().join("tools")
 }

@@ -2,12 +2,11 @@
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
 use testkit::{boot, tools};
 
-use crate::shell;
+use crate::package;
 
 /// The package that depends on the newest kernel.
 const NEWEST: &str = "linux-image-cloud-amd64";
@@ -19,34 +18,15 @@ pub(crate) fn run() -> io::Result<()> {
         return Ok(());
     }
     let place = kernel.parent().ok_or_else(|| io::Error::other("the kernel has no directory"))?;
-    let scratch = place.with_extension("new");
-    fs::remove_dir_all(&scratch).or_else(ignore_missing)?;
-    fs::create_dir_all(&scratch)?;
-
-    let package = newest()?;
-    println!("unpacking {package}");
-    tools::run(Command::new("apt-get").args(["download", "-qq", &package]).current_dir(&scratch))?;
-    let archive = only(&scratch, |name| name.ends_with(".deb"))?;
-    tools::run(Command::new("dpkg-deb").arg("--extract").arg(&archive).arg(scratch.join("root")))?;
-    let compressed = only(&scratch.join("root/boot"), |name| name.starts_with("vmlinuz-"))?;
-    fs::write(scratch.join("vmlinux"), decompress(&fs::read(&compressed)?, &scratch)?)?;
-    fs::remove_file(archive)?;
-
-    fs::remove_dir_all(place).or_else(ignore_missing)?;
-    fs::rename(&scratch, place)
-}
-
-/// The name of the newest kernel's package.
-fn newest() -> io::Result<String> {
-    let ask = || tools::run(Command::new("apt-cache").args(["depends", NEWEST]));
-    let depends = ask().or_else(|_| {
-        // A fresh machine has no package lists.
-        shell::run(shell::as_root("apt-get")?.args(["update", "-qq"]))?;
-        ask()
-    })?;
-    let depends = String::from_utf8_lossy(&depends).into_owned();
-    let found = depends.lines().find_map(|line| line.trim().strip_prefix("Depends: "));
-    found.map(str::to_owned).ok_or_else(|| io::Error::other(format!("apt knows no kernel {NEWEST}")))
+    package::update(NEWEST)?;
+    let newest = package::dependency(NEWEST)?;
+    println!("unpacking {newest}");
+    package::unpack(&newest, place)?;
+    let compressed = package::find(&place.join("boot"), |name| name.starts_with("vmlinuz-"))?;
+    // Written last and under another name first, because the kernel's presence says that all is there.
+    let scratch = kernel.with_extension("new");
+    fs::write(&scratch, decompress(&fs::read(&compressed)?, place)?)?;
+    fs::rename(&scratch, &kernel)
 }
 
 /// The ELF kernel inside a bzImage. QEMU starts it directly, and under emulation that saves the seconds
@@ -76,19 +56,4 @@ fn decompress(image: &[u8], scratch: &Path) -> io::Result<Vec<u8>> {
     let elf = tools::run(decompress.arg("-dcq").stdin(fs::File::open(&file)?))?;
     fs::remove_file(&file)?;
     Ok(elf)
-}
-
-/// The one file of `directory` with such a name.
-fn only(directory: &Path, matches: impl Fn(&str) -> bool) -> io::Result<PathBuf> {
-    for entry in fs::read_dir(directory)? {
-        let entry = entry?;
-        if entry.file_name().to_str().is_some_and(&matches) {
-            return Ok(entry.path());
-        }
-    }
-    Err(io::Error::other(format!("{} lacks what the kernel package should bring", directory.display())))
-}
-
-fn ignore_missing(error: io::Error) -> io::Result<()> {
-    if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
 }

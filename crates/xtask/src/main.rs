@@ -9,6 +9,7 @@ mod judge;
 mod kernel;
 mod lint;
 mod listing;
+mod package;
 mod setup;
 mod shell;
 mod test;

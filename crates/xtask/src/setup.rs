@@ -1,11 +1,12 @@
 //! Installs what the tests need, and nothing that is there already.
 
+use std::fs;
 use std::io;
 use std::process::Command;
 
 use testkit::tools;
 
-use crate::{deny, kernel, shell};
+use crate::{deny, kernel, package, shell};
 
 /// A file that a package brings, and the package. A name without a slash is a program.
 const NEEDED: &[(&str, &str)] = &[
@@ -30,8 +31,7 @@ const NEEDED: &[(&str, &str)] = &[
     ("losetup", "mount"),
     ("qemu-system-x86_64", "qemu-system-x86"),
     ("lz4", "lz4"),
-    // A registry to pull from.
-    ("docker-registry", "docker-registry"),
+    // Logins of a registry.
     ("htpasswd", "apache2-utils"),
     ("openssl", "openssl"),
     // A C compiler and linker, for crates with C or assembly in them.
@@ -40,8 +40,23 @@ const NEEDED: &[(&str, &str)] = &[
 
 pub(crate) fn run() -> io::Result<()> {
     shell::step("Debian's packages", packages)?;
+    shell::step("docker-registry", registry)?;
     shell::step("cargo-deny", deny::install)?;
     shell::step("kernel", kernel::run)
+}
+
+/// Debian's registry server, to pull from. It is not installed, because that would start it.
+fn registry() -> io::Result<()> {
+    if tools::find("docker-registry").is_some() {
+        println!("all there");
+        return Ok(());
+    }
+    let scratch = tools::directory().join("docker-registry");
+    package::update("docker-registry")?;
+    package::unpack("docker-registry", &scratch)?;
+    fs::create_dir_all(tools::directory().join("bin"))?;
+    fs::rename(scratch.join("usr/bin/docker-registry"), tools::directory().join("bin/docker-registry"))?;
+    fs::remove_dir_all(scratch)
 }
 
 fn packages() -> io::Result<()> {
