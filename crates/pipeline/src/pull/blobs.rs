@@ -1,0 +1,83 @@
+//! Fetching layers, several at once.
+
+use std::cell::Cell;
+use std::ops::ControlFlow;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use oci::{Descriptor, Image};
+use store::Store;
+
+use super::Error;
+use crate::event::{Event, Report};
+use crate::source::Origin;
+
+/// How often it is told how far a blob is.
+const INTERVAL: Duration = Duration::from_millis(100);
+
+/// Brings all that the store lacks of an image from `origin` into it. The first failure stops everything.
+pub(super) fn fetch(
+    origin: &dyn Origin,
+    image: &Image,
+    store: &Store,
+    parallel: usize,
+    report: Report<'_>,
+) -> Result<(), Error> {
+    // Each blob once, however often the image has it.
+    let missing = store.missing(image);
+    let next = AtomicUsize::new(0);
+    let stop = AtomicBool::new(false);
+    let failure = Mutex::new(None);
+    let work = || {
+        while let Some(descriptor) = missing.get(next.fetch_add(1, Ordering::Relaxed)) {
+            if stop.load(Ordering::Relaxed) {
+                return;
+            }
+            if let Err(error) = fetch_one(origin, descriptor, store, &stop, report) {
+                // Those that stop because they are told to have nothing to say.
+                let first = !stop.swap(true, Ordering::Relaxed);
+                if first && let Ok(mut failure) = failure.lock() {
+                    *failure = Some(explain(error, descriptor, image));
+                }
+            }
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 1..parallel.clamp(1, missing.len().max(1)) {
+            scope.spawn(work);
+        }
+        work();
+    });
+    failure.into_inner().ok().flatten().map_or(Ok(()), Err)
+}
+
+fn fetch_one(
+    origin: &dyn Origin,
+    descriptor: &Descriptor,
+    store: &Store,
+    stop: &AtomicBool,
+    report: Report<'_>,
+) -> Result<(), Error> {
+    let (blob, total) = (descriptor.digest, descriptor.size);
+    let told = Cell::new(None::<Instant>);
+    let progress = |done| {
+        if told.get().is_none_or(|told| told.elapsed() >= INTERVAL) {
+            told.set(Some(Instant::now()));
+            report(Event::Fetch { blob, done, total });
+        }
+        if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    origin.put(descriptor, store, &progress)?;
+    report(Event::Fetch { blob, done: total, total });
+    Ok(())
+}
+
+fn explain(error: Error, descriptor: &Descriptor, image: &Image) -> Error {
+    let number = image.manifest.layers.iter().position(|layer| layer.digest == descriptor.digest);
+    match number {
+        Some(number) => Error::Layer { number, blob: descriptor.digest, cause: Box::new(error) },
+        None => error,
+    }
+}
