@@ -163,7 +163,8 @@ impl Auth {
             }),
             Wanted::Bearer(bearer) => {
                 let token = match &login {
-                    // The user brought the token that others fetch.
+                    // The user brought the token that others fetch, and there is no other.
+                    Login::Bearer(_) if rejected.is_some() => return Ok(None),
                     Login::Bearer(token) => Token::lasting(token.clone()),
                     login => self.tokens.get(session, ask, bearer, login, rejected)?,
                 };

@@ -40,7 +40,7 @@ impl Places {
         if let Some(file) = variable("REGISTRY_AUTH_FILE") {
             return Places { files: vec![file], helpers: None };
         }
-        let home = variable("HOME");
+        let home = variable("HOME").or_else(|| variable("USERPROFILE"));
         let in_home = |name: &str| home.as_ref().map(|home| home.join(name));
         let docker = variable("DOCKER_CONFIG");
         let docker_first = docker.clone();

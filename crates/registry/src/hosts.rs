@@ -46,7 +46,13 @@ impl Hosts {
             let url = Url::new(scheme, authority, "/v2/")
                 .map_err(|error| Lost { cause: error.to_string(), kind: Kind::Hopeless })?;
             let unverified = self.may_be_unverified(authority);
-            wire.send(Question { url: &url, headers: HeaderMap::new(), form: None, unverified })
+            wire.send(Question {
+                url: &url,
+                headers: HeaderMap::new(),
+                form: None,
+                unverified,
+                probing: true,
+            })
         };
         let scheme = match probe(Scheme::Https) {
             Ok(_) => Scheme::Https,

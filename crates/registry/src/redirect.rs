@@ -38,8 +38,8 @@ pub(crate) fn follow(
             headers.insert(header::AUTHORIZATION, authorization.clone());
         }
         let unverified = hosts.may_be_unverified(&host);
-        let answer = wire
-            .send(Question { url: &url, headers, form: None, unverified })
+        let mut answer = wire
+            .send(Question { url: &url, headers, form: None, unverified, probing: false })
             .map_err(|lost| Astray::Lost { host: host.clone(), lost })?;
         if !matches!(answer.status, 301 | 302 | 303 | 307 | 308) {
             return Ok(answer);
@@ -52,6 +52,7 @@ pub(crate) fn follow(
         if !seen.insert(next.clone()) {
             return Err(astray(Violation::RedirectCircle));
         }
+        answer.drain();
         authorization = authorization.filter(|_| next.same_origin(&url));
         url = next;
     }

@@ -58,13 +58,13 @@ impl Session {
             .map_err(|error| lost(Lost { cause: error.to_string(), kind: Kind::Hopeless }))?;
 
         let known = self.auth.known(self, ask)?;
-        let answer = self.send(ask, &url, known.as_ref())?;
+        let mut answer = self.send(ask, &url, known.as_ref())?;
         let (answer, used) = if answer.status == 401 && answer.url.same_origin(&url) {
             let next = self.auth.respond(self, ask, &answer, known)?;
-            let answer = match &next.authorization {
-                Some(_) => self.send(ask, &url, next.authorization.as_ref())?,
-                None => answer,
-            };
+            if next.authorization.is_some() {
+                answer.drain();
+                answer = self.send(ask, &url, next.authorization.as_ref())?;
+            }
             (answer, next)
         } else {
             (answer, self.auth.used(ask, known))

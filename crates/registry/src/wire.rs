@@ -13,6 +13,12 @@ use crate::url::{Scheme, Url};
 
 /// How long making a connection may take, TLS included, before the next address or attempt has its turn.
 const CONNECT_MAX: Duration = Duration::from_secs(30);
+/// How long it may take while we find out whether a host speaks TLS at all: one that does not may wait for
+/// more of what it takes for a request.
+const PROBE_MAX: Duration = Duration::from_secs(10);
+/// A body that nobody wants is read to its end if it is no longer than this, so that its connection can be
+/// used again.
+const DRAIN_MAX: u64 = 64 << 10;
 /// Below this many bytes a second, over one idle timeout, a connection counts as dead: a byte now and then
 /// would otherwise hold a pull for ever.
 const SLOWEST: f64 = 1024.0;
@@ -35,6 +41,8 @@ pub(crate) struct Question<'a> {
     /// A form to post; without one it is a GET.
     pub(crate) form: Option<&'a str>,
     pub(crate) unverified: bool,
+    /// Whether it only serves to find out what the host speaks.
+    pub(crate) probing: bool,
 }
 
 /// What comes back.
@@ -115,6 +123,11 @@ impl Wire {
                 let request = request.method("POST").header("content-type", kind);
                 agent.run(request.body(form).map_err(invalid)?)
             }
+            None if question.probing => {
+                let timeout = Some(PROBE_MAX.min(self.idle_timeout));
+                let request = agent.configure_request(request.body(()).map_err(invalid)?);
+                agent.run(request.timeout_connect(timeout).build())
+            }
             None => agent.run(request.body(()).map_err(invalid)?),
         };
         let (parts, body) = answer.map_err(|error| self.lost(error))?.into_parts();
@@ -140,6 +153,15 @@ impl Answer {
     /// The value of a header that is text.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
+    }
+
+    /// Gives up the body, but not the connection if that costs little.
+    pub(crate) fn drain(&mut self) {
+        let length = self.header("content-length").and_then(|length| length.parse::<u64>().ok());
+        if length.is_some_and(|length| length <= DRAIN_MAX) {
+            // Whoever asks next makes a new connection where this one is no good.
+            let _ = self.body.read_all(DRAIN_MAX);
+        }
     }
 }
 

@@ -332,6 +332,11 @@ fn logins_in_files() {
     let error = client_with_config(&directory, &config).manifest(&reference(&registry)).unwrap_err();
     assert!(matches!(error, Error::Denied { .. }));
     assert_eq!(sent(&registry), ["-", "Bearer mine"]);
+    let client = client_with_config(&directory, &config);
+    client.manifest(&reference(&registry)).unwrap_err();
+    registry.reset();
+    client.manifest(&reference(&registry)).unwrap_err();
+    assert_eq!(sent(&registry), ["Bearer mine"], "there is no other to try");
     assert!(token_queries(&registry).is_empty());
 }
 

@@ -94,3 +94,24 @@ fn slow_readers() {
     blob.read_to_end(&mut bytes).unwrap();
     assert!(bytes == content);
 }
+
+/// A host that speaks HTTP alone may take the start of TLS for the start of a line, and wait for its end.
+#[test]
+fn a_host_that_waits_for_the_end_of_a_line() {
+    use std::io::{BufRead as _, BufReader, Write as _};
+
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let host = listener.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            std::thread::spawn(move || {
+                let mut stream = BufReader::new(stream?);
+                let mut line = Vec::new();
+                while stream.read_until(b'\n', &mut line)? > 2 {}
+                stream.get_mut().write_all(b"HTTP/1.1 404 -\r\nContent-Length: 0\r\n\r\n")
+            });
+        }
+    });
+    let error = impatient(1).manifest(&format!("{host}/a/b").parse().unwrap()).unwrap_err();
+    assert_eq!(error.to_string(), format!("manifest {host}/a/b:latest was not found: {host} answered 404"));
+}

@@ -173,7 +173,8 @@ fn refresh(
     let host = realm.authority();
     let unverified = session.hosts.may_be_unverified(&host);
     let form = Some(form.join("&"));
-    let question = Question { url: realm, headers: headers(), form: form.as_deref(), unverified };
+    let question =
+        Question { url: realm, headers: headers(), form: form.as_deref(), unverified, probing: false };
     session.wire.send(question).map_err(|lost| network(what, &host, lost))
 }
 

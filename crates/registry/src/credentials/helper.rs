@@ -120,6 +120,7 @@ fn refusal(output: &[u8]) -> Result<Option<Login>, String> {
 }
 
 #[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
