@@ -10,6 +10,7 @@
 mod header;
 mod pax;
 mod reader;
+mod resolve;
 mod sparse;
 
 pub use pax::Records;

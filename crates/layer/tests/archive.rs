@@ -1,5 +1,6 @@
 //! The archive's format itself. Each case carries the line of the catalogue of hostile inputs that it stands
 //! for.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod support;
 
@@ -351,4 +352,46 @@ fn headers_and_ends() {
         &names,
         "limit: entry 2 (2): more bytes of names, links and attributes than the limit of 2",
     );
+}
+
+#[test]
+fn contents_are_found_by_their_offset() {
+    let long = "n".repeat(150);
+    let tarball = Tarball::new()
+        .file("manifest.json", b"{}")
+        .dir("blobs/")
+        .pax(&[("path", long.as_bytes())])
+        .file("x", &[b'x'; 100_000])
+        .symlink("layer.tar", "../other/layer.tar")
+        .file("last", b"last")
+        .end();
+    let index = |skip: fn(&mut tar::Reader<std::io::Cursor<&[u8]>>), bytes| {
+        let mut reader = tar::Reader::new(std::io::Cursor::new(bytes), tar::Limits::default());
+        let mut entries = Vec::new();
+        while let Some(entry) = reader.entry()? {
+            skip(&mut reader);
+            entries.push(entry);
+        }
+        reader.finish().map(|end| (entries, end))
+    };
+    let (entries, end) = index(|_| {}, &tarball[..]).unwrap();
+    let sought = index(|reader| reader.seek_over_content().unwrap(), &tarball[..]);
+    assert_eq!(sought.unwrap(), (entries.clone(), end));
+    assert_eq!((end.length, end.entries, end.marked, end.trailing), (tarball.len() as u64, 5, true, false));
+    let contents: Vec<&[u8]> = entries
+        .iter()
+        .map(|entry| &tarball[entry.content_offset as usize..][..entry.size as usize])
+        .collect();
+    assert_eq!(contents, [&b"{}"[..], b"", &[b'x'; 100_000], b"", b"last"]);
+    assert_eq!((&entries[2].name[..], entries[2].kind), (long.as_bytes(), tar::EntryKind::File));
+    assert_eq!(
+        (&entries[3].link[..], entries[3].kind),
+        (&b"../other/layer.tar"[..], tar::EntryKind::Symlink)
+    );
+
+    // Seeking notices a content that is cut off, too.
+    let mut reader = tar::Reader::new(std::io::Cursor::new(&tarball[..50_000]), tar::Limits::default());
+    while reader.entry().unwrap().is_some_and(|entry| entry.size < 100_000) {}
+    let error = support::failure(&reader.seek_over_content().unwrap_err());
+    assert_eq!(error, format!("corrupt: entry 2 ({long}): archive is cut off inside an entry's content"));
 }

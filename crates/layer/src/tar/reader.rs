@@ -2,30 +2,27 @@
 
 use std::io::{self, BufRead, Read, Seek};
 
-use tree::{Device, Time};
-
-use super::header::{BLOCK, Dialect, Header, field, text};
-use super::pax::{self, Fields};
-use super::sparse::{Map, Sparse, Version};
-use super::{Entry, EntryKind, Limits, Segment};
+use super::header::{BLOCK, Header, text};
+use super::resolve::Globals;
+use super::{Entry, Limits, pax};
 use crate::error::{Cap, Error};
 
 /// Reads an archive's entries in their order. After [`Reader::entry`] the reader itself reads as that entry's
 /// content; what of it is left unread is skipped by the next call.
 pub struct Reader<R> {
     input: R,
-    limits: Limits,
+    pub(super) limits: Limits,
     /// Bytes consumed.
-    position: u64,
+    pub(super) position: u64,
     /// Bytes of the current entry's content still to come, and of the padding behind it.
-    content: u64,
-    padding: u64,
+    pub(super) content: u64,
+    pub(super) padding: u64,
     /// Entries so far, and the last one's name for messages.
-    entries: u64,
-    name: Vec<u8>,
+    pub(super) entries: u64,
+    pub(super) name: Vec<u8>,
     /// A block that was read to see whether it is a header, and is.
-    ahead: Option<[u8; BLOCK]>,
-    globals: Globals,
+    pub(super) ahead: Option<[u8; BLOCK]>,
+    pub(super) globals: Globals,
     ended: Option<bool>,
 }
 
@@ -42,20 +39,12 @@ pub struct End {
     pub trailing: bool,
 }
 
-/// Fields that a global header gives to all entries behind it.
-#[derive(Debug, Clone, Copy, Default)]
-struct Globals {
-    uid: Option<i128>,
-    gid: Option<i128>,
-    mtime: Option<Time>,
-}
-
 /// What the headers in front of an entry say of it.
 #[derive(Default)]
-struct Extensions {
-    name: Option<Vec<u8>>,
-    link: Option<Vec<u8>>,
-    records: Vec<u8>,
+pub(super) struct Extensions {
+    pub(super) name: Option<Vec<u8>>,
+    pub(super) link: Option<Vec<u8>>,
+    pub(super) records: Vec<u8>,
     /// Whether there are any, and the bytes of all of them.
     pending: bool,
     length: u64,
@@ -111,10 +100,9 @@ impl<R: BufRead> Reader<R> {
         while self.padding > 0 {
             let length = (self.fill()?.len() as u64).min(self.padding);
             if length == 0 {
-                // Some writers (umoci's `insert`) neither fill the last block nor end the archive; the content
+                // Some writers (umoci's `insert`) neither fill the last block nor end the archive. The content
                 // is whole all the same.
                 self.padding = 0;
-                break;
             }
             self.padding -= length;
             self.advance_input(length as usize);
@@ -189,7 +177,7 @@ impl<R: BufRead> Reader<R> {
     }
 
     /// Fills `into` as far as the input goes; gives how far.
-    fn read_block(&mut self, into: &mut [u8]) -> Result<usize, Error> {
+    pub(super) fn read_block(&mut self, into: &mut [u8]) -> Result<usize, Error> {
         let mut filled = 0;
         while filled < into.len() {
             let chunk = self.fill()?;
@@ -291,186 +279,9 @@ impl<R: BufRead> Reader<R> {
     }
 
     /// Says how much content follows.
-    fn expect_content(&mut self, size: u64) {
+    pub(super) fn expect_content(&mut self, size: u64) {
         self.content = size;
         self.padding = size.wrapping_neg() % BLOCK as u64;
-    }
-
-    /// Makes an entry of its header and what stood before it.
-    fn resolve(&mut self, header: &Header, extensions: Extensions) -> Result<Entry, Error> {
-        let Extensions { name, link, records, .. } = extensions;
-        self.name = name.unwrap_or_else(|| header.name());
-        let fields = Fields::parse(&records)?;
-        if let Some(name) = fields.sparse.name.or(fields.path) {
-            self.name = name.to_vec();
-        }
-        let name = self.name.clone();
-        if self.entries >= self.limits.entries {
-            return Err(Error::limit(Cap::Entries, self.limits.entries));
-        }
-        let link = match fields.linkpath {
-            Some(link) => link.to_vec(),
-            None => link.unwrap_or_else(|| header.linkname().to_vec()),
-        };
-        let kind = kind(header, &name)?;
-        let stored = match fields.size {
-            Some(size) => size,
-            None => header.size()?,
-        };
-        let device = match kind {
-            EntryKind::CharDevice | EntryKind::BlockDevice => device(header, &fields)?,
-            _ => Device { major: 0, minor: 0 },
-        };
-        let mtime = match fields.mtime.or(self.globals.mtime) {
-            Some(time) => time,
-            None => Time { seconds: seconds(header.number(field::MTIME, "mtime")?)?, nanoseconds: 0 },
-        };
-        let uid = match fields.uid.or(self.globals.uid) {
-            Some(uid) => uid,
-            None => header.number(field::UID, "uid")?,
-        };
-        let gid = match fields.gid.or(self.globals.gid) {
-            Some(gid) => gid,
-            None => header.number(field::GID, "gid")?,
-        };
-        let mut entry = Entry {
-            index: self.entries,
-            kind,
-            name,
-            link,
-            // What lies above belongs to nobody.
-            mode: header.number(field::MODE, "mode")? as u32,
-            uid: owner(uid, "uid")?,
-            gid: owner(gid, "gid")?,
-            mtime,
-            device,
-            content_offset: 0,
-            size: 0,
-            sparse: None,
-            records: Vec::new(),
-        };
-        match kind {
-            EntryKind::File | EntryKind::Unknown(_) => {
-                self.expect_content(stored);
-                entry.sparse = self.sparse(header, &fields, stored)?;
-                entry.size = self.content;
-                entry.content_offset = self.position;
-            }
-            _ => {
-                entry.content_offset = self.position;
-                self.skip_body(stored)?;
-            }
-        }
-        entry.records = records;
-        self.entries += 1;
-        Ok(entry)
-    }
-
-    /// Skips the body of an entry that has a size and should have no content.
-    ///
-    /// POSIX has been of several minds: ustar says that a link's size is what the file's was and no content
-    /// follows, pax allows content. Readers that run containers take none. So: where a header or the archive's
-    /// end follows at once there is no body, and where anything else does it can only be one.
-    fn skip_body(&mut self, size: u64) -> Result<(), Error> {
-        if size == 0 {
-            return Ok(());
-        }
-        let mut block = [0; BLOCK];
-        let length = self.read_block(&mut block)?;
-        if length == 0 {
-            return Ok(());
-        }
-        if length < BLOCK {
-            return Err(truncated("an entry's content"));
-        }
-        if block == [0; BLOCK] || Header::parse(&block).is_ok() {
-            self.ahead = Some(block);
-            return Ok(());
-        }
-        self.expect_content(size);
-        let first = size.min(BLOCK as u64);
-        self.content -= first;
-        self.padding = if self.content == 0 { 0 } else { self.padding };
-        // The index is not counted up yet, so that a message names this entry.
-        self.entries += 1;
-        let skipped = self.skip_content();
-        self.entries -= 1;
-        skipped
-    }
-
-    /// Reads a sparse file's map, wherever it stands. Leaves the length of the file's data as the content.
-    fn sparse(&mut self, header: &Header, fields: &Fields, stored: u64) -> Result<Option<Sparse>, Error> {
-        let limit = self.limits.sparse_segments;
-        if header.typeflag() == b'S' {
-            if header.dialect() != Dialect::Gnu {
-                return Err(Error::unsupported("sparse file of another format than GNU's"));
-            }
-            let (pairs, mut more, real_size) = header.gnu_sparse()?;
-            let mut map = Map::new(real_size, limit);
-            map.push_gnu(pairs)?;
-            while more {
-                let mut block = [0; BLOCK];
-                if self.read_block(&mut block)? < BLOCK {
-                    return Err(truncated("a sparse map"));
-                }
-                map.push_gnu(&block[..504])?;
-                more = block[504] != 0;
-            }
-            return map.finish(stored).map(Some);
-        }
-        if fields.sparse.is_empty() {
-            return Ok(None);
-        }
-        let mut map = fields.sparse.map(limit)?;
-        match fields.sparse.version()? {
-            Version::InHeader => fields.sparse.fill(&mut map)?,
-            Version::InContent => self.content_map(&mut map)?,
-        }
-        let data = self.content;
-        map.finish(data).map(Some)
-    }
-
-    /// Reads the map of sparse format 1.0: decimal numbers on lines of their own, the count of pairs first,
-    /// filled up to whole blocks.
-    fn content_map(&mut self, map: &mut Map) -> Result<(), Error> {
-        let mut block = [0; BLOCK];
-        let mut next = BLOCK;
-        let mut number = |reader: &mut Self| -> Result<u64, Error> {
-            let mut digits = [0; 20];
-            let mut length = 0;
-            loop {
-                if next == BLOCK {
-                    if reader.content < BLOCK as u64 {
-                        return Err(Error::corrupt("sparse map is longer than the content"));
-                    }
-                    if reader.read_block(&mut block)? < BLOCK {
-                        return Err(truncated("a sparse map"));
-                    }
-                    reader.content -= BLOCK as u64;
-                    next = 0;
-                }
-                let byte = block[next];
-                next += 1;
-                if byte == b'\n' {
-                    break;
-                }
-                if length == digits.len() {
-                    return Err(Error::corrupt("number in a sparse map is too long"));
-                }
-                digits[length] = byte;
-                length += 1;
-            }
-            pax::decimal(&digits[..length])
-                .ok_or_else(|| Error::corrupt("sparse map has something else than numbers"))
-        };
-        let pairs = number(self)?;
-        if pairs > self.limits.sparse_segments {
-            return Err(Error::limit(Cap::SparseSegments, self.limits.sparse_segments));
-        }
-        for _ in 0..pairs {
-            map.push(Segment { offset: number(self)?, length: number(self)? })?;
-        }
-        Ok(())
     }
 }
 
@@ -479,14 +290,13 @@ impl<R: BufRead + Seek> Reader<R> {
     /// archives in a file. That the content is all there is checked.
     pub fn seek_over_content(&mut self) -> Result<(), Error> {
         // The last byte is read, so that a file that ends early is noticed.
-        let far = (self.content + self.padding).saturating_sub(1);
-        let whole = self.content.min(far);
-        let seek = |input: &mut R, by: u64| input.seek_relative(i64::try_from(by).unwrap_or(i64::MAX));
+        let far = self.content.saturating_sub(1);
         if far > 0 {
-            seek(&mut self.input, far).map_err(|error| Error::from_io(error, "seeking in the archive"))?;
+            let seek = i64::try_from(far).map(|far| self.input.seek_relative(far));
+            seek.unwrap_or_else(|_| Err(io::ErrorKind::FileTooLarge.into()))
+                .map_err(|error| Error::from_io(error, "seeking in the archive"))?;
             self.position += far;
-            self.content -= whole;
-            self.padding -= far - whole;
+            self.content -= far;
         }
         self.skip_content()
     }
@@ -512,78 +322,6 @@ impl<R: BufRead> Read for Reader<R> {
     }
 }
 
-impl Globals {
-    /// Takes the records of a global header in. A name or a size for every entry makes no sense, and
-    /// attributes for every entry would multiply a few bytes into gigabytes.
-    fn take(&mut self, records: &[u8]) -> Result<(), Error> {
-        for (key, _) in pax::Records::new(records) {
-            let refused = matches!(key, b"path" | b"linkpath" | b"size")
-                || [&b"GNU.sparse."[..], b"SCHILY.xattr.", b"SCHILY.acl.", b"LIBARCHIVE.xattr."]
-                    .iter()
-                    .any(|prefix| key.starts_with(prefix));
-            if refused {
-                let what = format!("global header gives \"{}\" to every entry", tree::escape(key));
-                return Err(Error::unsupported(what));
-            }
-        }
-        let fields = Fields::parse(records)?;
-        for (key, _) in pax::Records::new(records) {
-            match key {
-                b"uid" => self.uid = fields.uid,
-                b"gid" => self.gid = fields.gid,
-                b"mtime" => self.mtime = fields.mtime,
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-}
-
-fn kind(header: &Header, name: &[u8]) -> Result<EntryKind, Error> {
-    let slash = name.ends_with(b"/");
-    Ok(match header.typeflag() {
-        // v7 had no type for directories and showed them by a slash; NUL is v7's way to say "file".
-        0 if slash => EntryKind::Directory,
-        b'0' if slash && header.dialect() == Dialect::V7 => EntryKind::Directory,
-        // 7 is "contiguous" file, S is GNU's sparse one.
-        0 | b'0' | b'7' | b'S' => EntryKind::File,
-        b'1' => EntryKind::Link,
-        b'2' => EntryKind::Symlink,
-        b'3' => EntryKind::CharDevice,
-        b'4' => EntryKind::BlockDevice,
-        // D is a directory of GNU's incremental dumps, whose content lists its names.
-        b'5' | b'D' => EntryKind::Directory,
-        b'6' => EntryKind::Fifo,
-        b'M' => return Err(Error::unsupported("part of a file whose start is in another volume")),
-        other => EntryKind::Unknown(other),
-    })
-}
-
-fn device(header: &Header, fields: &Fields) -> Result<Device, Error> {
-    let number = |record: Option<i128>, range, what| {
-        let number = match record {
-            Some(number) => number,
-            None => header.number(range, what)?,
-        };
-        u32::try_from(number).map_err(|_| Error::invalid(format!("{what} number does not fit 32 bits")))
-    };
-    Ok(Device {
-        major: number(fields.devmajor, field::DEVMAJOR, "device's major")?,
-        minor: number(fields.devminor, field::DEVMINOR, "device's minor")?,
-    })
-}
-
-fn owner(number: i128, what: &str) -> Result<u32, Error> {
-    u32::try_from(number).map_err(|_| {
-        let why = if number < 0 { "is negative" } else { "does not fit 32 bits" };
-        Error::invalid(format!("{what} {number} {why}"))
-    })
-}
-
-fn seconds(number: i128) -> Result<i64, Error> {
-    i64::try_from(number).map_err(|_| Error::invalid("mtime overflows 64 bits"))
-}
-
-fn truncated(what: &str) -> Error {
+pub(super) fn truncated(what: &str) -> Error {
     Error::corrupt(format!("archive is cut off inside {what}"))
 }
