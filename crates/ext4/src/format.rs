@@ -5,7 +5,9 @@
 
 use std::mem::{offset_of, size_of};
 
-use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned, big_endian as be, little_endian as le};
+use zerocopy::{
+    FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned, big_endian as be, little_endian as le,
+};
 
 /// Where the superblock starts, in bytes, whatever the block size.
 pub(crate) const SUPERBLOCK_OFFSET: u64 = 1024;

@@ -4,15 +4,16 @@
 //! [`write`](Layout::write) then puts metadata and contents to their places and decides nothing.
 #![doc = include_str!("../../../docs/formats/ext4.md")]
 
+mod checksum;
+mod dump;
+mod error;
 mod format;
+mod hash;
 mod options;
 mod plan;
 mod write;
-mod checksum;
-mod hash;
-mod dump;
-mod error;
 
+pub use dump::Dump;
 pub use error::Error;
 pub use options::{BlockSize, Headroom, Inodes, Label, Options, Profile, Size};
 pub use plan::{Layout, plan};

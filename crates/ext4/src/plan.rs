@@ -13,6 +13,7 @@ use std::ops::Range;
 
 use tree::Tree;
 
+use crate::Error;
 use crate::format::{
     BG_BLOCK_UNINIT, BG_INODE_UNINIT, BG_INODE_ZEROED, FLEX, INO_FIRST, INO_JOURNAL, compat, incompat,
     ro_compat,
@@ -20,7 +21,6 @@ use crate::format::{
 use crate::options::{Options, Profile};
 use crate::plan::place::Placed;
 use crate::plan::survey::{Survey, survey};
-use crate::Error;
 
 /// A filesystem that is not written yet: where each structure, name and byte goes.
 ///
@@ -137,7 +137,8 @@ impl Layout {
         let fixed = self.placed.groups.fixed.iter().map(|run| run.start..run.end());
         let journal = extents::of(&self.placed.extents, INO_JOURNAL);
         let journal = journal.iter().map(|extent| extent.start..extent.start + u64::from(extent.length));
-        let mut ranges: Vec<Range<u64>> = fixed.chain(journal).map(|r| r.start * block..r.end * block).collect();
+        let mut ranges: Vec<Range<u64>> =
+            fixed.chain(journal).map(|r| r.start * block..r.end * block).collect();
         ranges.sort_unstable_by_key(|range| range.start);
         ranges
     }
@@ -211,7 +212,8 @@ fn count_groups(survey: &Survey, placed: &Placed) -> Vec<GroupCounts> {
             // The kernel makes such a bitmap itself and knows of the copy of the superblock alone
             // (`ext4_init_block_bitmap`). Nor may the last group have it.
             let own = if groups::has_backup(group) { groups.copy_blocks() } else { 0 };
-            if full == start && group % FLEX != 0 && group + 1 != groups.count() && others == own && used == 0 {
+            if full == start && group % FLEX != 0 && group + 1 != groups.count() && others == own && used == 0
+            {
                 flags |= BG_BLOCK_UNINIT;
             }
             GroupCounts {
@@ -223,4 +225,3 @@ fn count_groups(survey: &Survey, placed: &Placed) -> Vec<GroupCounts> {
         })
         .collect()
 }
-

@@ -11,7 +11,7 @@ use tree::{Content, Kind, Output, Span, Tree};
 use zerocopy::IntoBytes;
 
 use crate::format::{
-    INO_JOURNAL, JOURNAL_MAGIC, JOURNAL_SUPERBLOCK_V2, JournalSuperblock, FAST_SYMLINK_MAX, SUPERBLOCK_OFFSET,
+    FAST_SYMLINK_MAX, INO_JOURNAL, JOURNAL_MAGIC, JOURNAL_SUPERBLOCK_V2, JournalSuperblock, SUPERBLOCK_OFFSET,
 };
 use crate::plan::extents::of;
 use crate::plan::survey::{Subject, Survey};
@@ -121,7 +121,9 @@ impl Layout {
             match inode.subject {
                 Subject::Node(node) => match &tree.node(node).kind {
                     Kind::File(Content::Inline(bytes)) => self.write_bytes(ino, bytes, sink)?,
-                    Kind::Symlink(text) if text.len() > FAST_SYMLINK_MAX => self.write_bytes(ino, text, sink)?,
+                    Kind::Symlink(text) if text.len() > FAST_SYMLINK_MAX => {
+                        self.write_bytes(ino, text, sink)?
+                    }
                     _ => {}
                 },
                 Subject::Value(node, nth) => {

@@ -3,8 +3,8 @@
 mod common;
 
 use common::{Builder, build, device, meta, with_xattrs};
-use unlade_ext4::{BlockSize, Headroom, Inodes, Options, Profile, Size};
 use tree::{Kind, Tree};
+use unlade_ext4::{BlockSize, Headroom, Inodes, Options, Profile, Size};
 
 const BLOCK_SIZES: [BlockSize; 3] = [BlockSize::B1024, BlockSize::B2048, BlockSize::B4096];
 const PROFILES: [Profile; 3] = [Profile::ReadWrite, Profile::Compatible, Profile::ReadOnly];
@@ -33,7 +33,8 @@ fn zoo() -> Tree {
     let xattrs = with_xattrs(meta(0o755), &[("security.capability", &capability)]);
     b.put("bin/ping", xattrs, Kind::File(tree::Content::Empty));
     for name in ["shared1", "shared2", "shared3"] {
-        let xattrs = with_xattrs(meta(0o755), &[("user.a", &[1; 100]), ("trusted.b", &[2; 300]), ("user.c", b"")]);
+        let xattrs =
+            with_xattrs(meta(0o755), &[("user.a", &[1; 100]), ("trusted.b", &[2; 300]), ("user.c", b"")]);
         b.put(name, xattrs, Kind::File(tree::Content::Empty));
     }
     b.tree()
@@ -67,7 +68,16 @@ fn empty_trees() {
 #[test]
 fn sizes() {
     let tree = zoo();
-    for size in [64 << 20, 128 << 20, (128 << 20) + 4096, (128 << 20) + (8 << 20), 1 << 30, (3 << 30) + 12_345, 200 << 30, 15 << 40] {
+    for size in [
+        64 << 20,
+        128 << 20,
+        (128 << 20) + 4096,
+        (128 << 20) + (8 << 20),
+        1 << 30,
+        (3 << 30) + 12_345,
+        200 << 30,
+        15 << 40,
+    ] {
         let options = Options { size: Size::Total(size), ..Options::default() };
         eprintln!("{size}");
         build(&tree, &options).check();
@@ -85,7 +95,13 @@ fn large_values() {
         let mut b = Builder::new();
         let xattrs = with_xattrs(
             meta(0o755),
-            &[("user.big", &[7; 20_000]), ("user.small", b"x"), ("trusted.largest", &[9; 65_536]), ("user.mid", &[5; 600]), ("user.mid2", &[5; 700])],
+            &[
+                ("user.big", &[7; 20_000]),
+                ("user.small", b"x"),
+                ("trusted.largest", &[9; 65_536]),
+                ("user.mid", &[5; 600]),
+                ("user.mid2", &[5; 700]),
+            ],
         );
         b.put("file", xattrs.clone(), Kind::File(tree::Content::Empty));
         b.put("dir", xattrs, Kind::Directory(tree::Directory::new()));
@@ -95,7 +111,9 @@ fn large_values() {
 
 #[test]
 fn large_directories() {
-    for (block_size, count) in [(BlockSize::B4096, 200_000), (BlockSize::B1024, 30_000), (BlockSize::B4096, 400)] {
+    for (block_size, count) in
+        [(BlockSize::B4096, 200_000), (BlockSize::B1024, 30_000), (BlockSize::B4096, 400)]
+    {
         for profile in [Profile::ReadWrite, Profile::ReadOnly] {
             let mut b = Builder::new();
             for n in 0..count {
@@ -108,7 +126,12 @@ fn large_directories() {
 
 #[test]
 fn deep_extents() {
-    for (block_size, pieces) in [(BlockSize::B4096, 340 * 4 + 10), (BlockSize::B4096, 5), (BlockSize::B4096, 340), (BlockSize::B1024, 30_000)] {
+    for (block_size, pieces) in [
+        (BlockSize::B4096, 340 * 4 + 10),
+        (BlockSize::B4096, 5),
+        (BlockSize::B4096, 340),
+        (BlockSize::B1024, 30_000),
+    ] {
         let mut b = Builder::new();
         let pieces: Vec<(u64, u64)> = (0..pieces).map(|n| (n * 8192, 4096)).collect();
         b.sparse("deep", pieces.last().unwrap().0 + 4096, &pieces);

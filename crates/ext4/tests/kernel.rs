@@ -54,25 +54,37 @@ fn zoo(block_size: BlockSize) -> Tree {
     for n in 0..3000 {
         b.file(format!("many/name number {n}"), n % 3);
     }
-    for (name, seconds) in [("old", -(1i64 << 31)), ("future", (3 << 32) - (1 << 31) - 1), ("2038", 1 << 31), ("1969", -1)] {
+    for (name, seconds) in
+        [("old", -(1i64 << 31)), ("future", (3 << 32) - (1 << 31) - 1), ("2038", 1 << 31), ("1969", -1)]
+    {
         let mut metadata = meta(0o644);
         metadata.mtime = Time { seconds, nanoseconds: 999_999_999 };
         (metadata.uid, metadata.gid) = (100_000, u32::MAX - 1);
         b.put(name, metadata, Kind::File(Content::Empty));
     }
     let capability = [1, 0, 0, 2, 0, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-    b.put("bin/ping", with_xattrs(meta(0o755), &[("security.capability", &capability)]), Kind::File(Content::Empty));
-    let access = acl(&[(1, 6, NONE), (2, 4, 1000), (4, 4, NONE), (8, 7, 70_000), (16, 7, NONE), (32, 0, NONE)]);
+    b.put(
+        "bin/ping",
+        with_xattrs(meta(0o755), &[("security.capability", &capability)]),
+        Kind::File(Content::Empty),
+    );
+    let access =
+        acl(&[(1, 6, NONE), (2, 4, 1000), (4, 4, NONE), (8, 7, 70_000), (16, 7, NONE), (32, 0, NONE)]);
     let default = acl(&[(1, 7, NONE), (4, 5, NONE), (32, 5, NONE)]);
     let lists: &[(&str, &[u8])] = &[("system.posix_acl_access", &access), ("user.x", b"y")];
     b.put("listed", with_xattrs(meta(0o670), lists), Kind::File(Content::Empty));
-    let lists: &[(&str, &[u8])] = &[("system.posix_acl_access", &access), ("system.posix_acl_default", &default)];
+    let lists: &[(&str, &[u8])] =
+        &[("system.posix_acl_access", &access), ("system.posix_acl_default", &default)];
     b.put("etc/listed", with_xattrs(meta(0o670), lists), Kind::Directory(Directory::new()));
     for n in 0..5 {
         let xattrs: &[(&str, &[u8])] = &[("user.a", &[1; 100]), ("trusted.b", &[2; 300]), ("user.c", b"")];
         b.put(format!("shared{n}"), with_xattrs(meta(0o755), xattrs), Kind::File(Content::Empty));
     }
-    b.put("slow3", with_xattrs(meta(0o777), &[("trusted.t", &[3; 200])]), Kind::Symlink([b'l'; 59][..].into()));
+    b.put(
+        "slow3",
+        with_xattrs(meta(0o777), &[("trusted.t", &[3; 200])]),
+        Kind::Symlink([b'l'; 59][..].into()),
+    );
     b.tree()
 }
 
@@ -102,8 +114,13 @@ fn reads_back_and_changes() {
             fs::remove_dir_all(mounted.at.join("many")).unwrap();
             fs::remove_file(mounted.at.join("shared1")).unwrap();
             fs::remove_file(mounted.at.join("deep")).unwrap();
-            rustix::fs::setxattr(mounted.at.join("shared2"), "user.new", &[5; 200], rustix::fs::XattrFlags::empty())
-                .ok();
+            rustix::fs::setxattr(
+                mounted.at.join("shared2"),
+                "user.new",
+                &[5; 200],
+                rustix::fs::XattrFlags::empty(),
+            )
+            .ok();
             mounted.unmount_and_check();
         }
     }
@@ -175,7 +192,8 @@ fn values_larger_than_a_block() {
         compare(&tree, &mounted.at);
         // What the kernel makes of the same attributes looks the same.
         for (name, value) in large {
-            rustix::fs::setxattr(mounted.at.join("target"), *name, value, rustix::fs::XattrFlags::empty()).unwrap();
+            rustix::fs::setxattr(mounted.at.join("target"), *name, value, rustix::fs::XattrFlags::empty())
+                .unwrap();
         }
         rustix::fs::removexattr(mounted.at.join("dir"), "user.big").unwrap();
         mounted.unmount_and_check();
@@ -203,7 +221,8 @@ fn lists_as_getfacl_shows_them() {
     let tree = zoo(BlockSize::B4096);
     let image = build(&tree, &Options::default());
     let Some(mounted) = mount(&image, "ro") else { return };
-    let Some(ran) = run("getfacl", &["-cn", "--absolute-names", mounted.at.join("listed").to_str().unwrap()]) else {
+    let Some(ran) = run("getfacl", &["-cn", "--absolute-names", mounted.at.join("listed").to_str().unwrap()])
+    else {
         return;
     };
     let shown = text(&ran);

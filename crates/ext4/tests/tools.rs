@@ -1,5 +1,9 @@
 //! e2fsprogs work on the filesystem as on one of their own.
-#![allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "tests of what tools make of a filesystem")]
+#![allow(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "tests of what tools make of a filesystem"
+)]
 
 mod common;
 
@@ -22,7 +26,8 @@ fn some() -> Tree {
 }
 
 fn tool(image: &Image, program: &str, arguments: &[&str]) -> bool {
-    let with_name: Vec<&str> = arguments.iter().map(|&a| if a == "IMAGE" { image.name() } else { a }).collect();
+    let with_name: Vec<&str> =
+        arguments.iter().map(|&a| if a == "IMAGE" { image.name() } else { a }).collect();
     let Some(ran) = run(program, &with_name) else { return false };
     assert!(ran.status.success(), "{program} {arguments:?}: {}", text(&ran));
     image.check_after_use();
@@ -97,20 +102,30 @@ fn same_as_mke2fs() {
     let theirs = theirs.to_str().unwrap();
     let features = "none,has_journal,ext_attr,resize_inode,dir_index,filetype,extent,64bit,flex_bg,\
         metadata_csum_seed,sparse_super,large_file,huge_file,dir_nlink,extra_isize,metadata_csum";
-    let arguments = ["-q", "-t", "ext4", "-O", features, "-b", "4096", "-i", "16384", "-m", "0", theirs, "2G"];
+    let arguments =
+        ["-q", "-t", "ext4", "-O", features, "-b", "4096", "-i", "16384", "-m", "0", theirs, "2G"];
     let Some(ran) = run("mke2fs", &arguments) else { return };
     assert!(ran.status.success(), "{}", text(&ran));
     let shown = |name: &str| {
         let ran = run("dumpe2fs", &[name]).unwrap();
         let varies = [
-            "UUID", "Filesystem created", "Last write time", "Last checked", "Lifetime writes", "Directory Hash Seed",
-            "Checksum", "Journal checksum",
+            "UUID",
+            "Filesystem created",
+            "Last write time",
+            "Last checked",
+            "Lifetime writes",
+            "Directory Hash Seed",
+            "Checksum",
+            "Journal checksum",
         ];
         let lines = String::from_utf8(ran.stdout).unwrap();
         let lines = lines.lines().filter(|line| !varies.iter().any(|name| line.contains(name)));
         // Group checksums differ with the UUID, and mke2fs leaves tables for the kernel to zero.
-        let lines = lines.map(|line| line.split(", csum ").next().unwrap().split(" csum ").next().unwrap().to_owned());
-        lines.filter(|line| !line.contains("free blocks") && !line.contains("Free blocks:")).collect::<Vec<_>>()
+        let lines = lines
+            .map(|line| line.split(", csum ").next().unwrap().split(" csum ").next().unwrap().to_owned());
+        lines
+            .filter(|line| !line.contains("free blocks") && !line.contains("Free blocks:"))
+            .collect::<Vec<_>>()
     };
     assert_eq!(shown(image.name()), shown(theirs));
 }

@@ -132,7 +132,8 @@ mod tests {
     fn cursor_goes_around() {
         let fixed = [Run { start: 0, length: 3 }, Run { start: 10, length: 5 }, Run { start: 15, length: 1 }];
         let mut cursor = Cursor::new(0, &fixed);
-        let runs: Vec<(u64, u64)> = [4, 100, 7, 2].map(|most| cursor.take(most)).map(|r| (r.start, r.length)).into();
+        let runs: Vec<(u64, u64)> =
+            [4, 100, 7, 2].map(|most| cursor.take(most)).map(|r| (r.start, r.length)).into();
         assert_eq!(runs, [(3, 4), (7, 3), (16, 7), (23, 2)]);
         assert_eq!((cursor.end(), cursor.taken()), (25, 16));
     }
@@ -144,7 +145,10 @@ mod tests {
         push(&mut extents, 12, 40_000, Run { start: 40_100, length: 30_000 });
         push(&mut extents, 12, 70_001, Run { start: 70_100, length: 1 });
         let shape: Vec<_> = extents.iter().map(|e| (e.logical, e.length, e.start)).collect();
-        assert_eq!(shape, [(0, 32_768, 100), (32_768, 32_768, 32_868), (65_536, 4464, 65_636), (70_001, 1, 70_100)]);
+        assert_eq!(
+            shape,
+            [(0, 32_768, 100), (32_768, 32_768, 32_868), (65_536, 4464, 65_636), (70_001, 1, 70_100)]
+        );
         extents.reverse();
         sort(&mut extents);
         assert_eq!(extents.iter().map(|e| (e.logical, e.length, e.start)).collect::<Vec<_>>(), shape);

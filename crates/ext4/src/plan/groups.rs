@@ -55,7 +55,11 @@ impl Groups {
     /// Lays out `blocks` blocks for at least `inodes_used` inodes, reserved ones included.
     ///
     /// `Ok(Err(n))`: that is too few, try `n`.
-    pub(crate) fn new(blocks: u64, inodes_used: u64, options: &Options) -> Result<Result<Groups, u64>, Error> {
+    pub(crate) fn new(
+        blocks: u64,
+        inodes_used: u64,
+        options: &Options,
+    ) -> Result<Result<Groups, u64>, Error> {
         let size = options.block_size;
         let per_group = u64::from(size.blocks_per_group());
         let first = size.first_data_block();
@@ -71,7 +75,8 @@ impl Groups {
             let groups = u32::try_from(count).ok().filter(|&n| n < 1 << 24).ok_or_else(too_large)?;
             let descriptor_blocks = u64::from(groups).div_ceil(size.descriptors_per_block());
             let resize_inode = options.profile != Profile::ReadOnly && blocks <= BLOCKS_32;
-            let reserved = if resize_inode { reserved_descriptors(blocks, descriptor_blocks, size) } else { 0 };
+            let reserved =
+                if resize_inode { reserved_descriptors(blocks, descriptor_blocks, size) } else { 0 };
             let copy = 1 + descriptor_blocks + reserved;
 
             let inodes = wanted_inodes(blocks, inodes_used, groups, options);
@@ -84,7 +89,8 @@ impl Groups {
                 return Ok(Err(next.max((inodes.div_ceil(per_group) - 1) * per_group + first + 1)));
             }
             let inodes_per_group = each as u32;
-            let inode_table_blocks = u64::from(inodes_per_group) * u64::from(INODE_SIZE) / u64::from(size.bytes());
+            let inode_table_blocks =
+                u64::from(inodes_per_group) * u64::from(INODE_SIZE) / u64::from(size.bytes());
 
             // Room for the largest inode table between two backups, so that all tables find a place.
             if copy + inode_table_blocks * 2 + 2 * u64::from(FLEX) > per_group {

@@ -89,6 +89,11 @@ impl Survey {
         if place == 0 { INO_ROOT } else { INO_FIRST - 1 + place as u32 }
     }
 
+    /// The inode with a number that was given out here.
+    pub(crate) fn inode(&self, ino: u32) -> &Inode {
+        &self.inodes[if ino == INO_ROOT { 0 } else { (ino - INO_FIRST + 1) as usize }]
+    }
+
     pub(crate) fn is_lost_found(&self, ino: u32) -> bool {
         self.has_lost_found && ino == INO_FIRST
     }

@@ -55,7 +55,11 @@ impl Xattr<'_> {
 const PREFIXES: [(&[u8], u8); 3] = [(b"user.", 1), (b"trusted.", 4), (b"security.", 6)];
 
 /// Finds a place for each attribute of a node. `path` is for errors.
-pub(crate) fn arrange<'a>(metadata: &'a Metadata, size: BlockSize, path: &[u8]) -> Result<Arranged<'a>, Error> {
+pub(crate) fn arrange<'a>(
+    metadata: &'a Metadata,
+    size: BlockSize,
+    path: &[u8],
+) -> Result<Arranged<'a>, Error> {
     let mut arranged = Arranged::default();
     let mut inode_left = IN_INODE;
     for (name, value) in metadata.xattrs() {

@@ -5,8 +5,8 @@ use zerocopy::IntoBytes;
 
 use crate::checksum::{crc32c, inode_seed};
 use crate::format::{
-    DIR_TAIL_FT, DIR_TAIL_SIZE, DX_NODE_ENTRIES, DX_ROOT_ENTRIES, DirEntry, DirEntryTail, DxEntry, DxRootInfo,
-    HASH_HALF_MD4, INO_FIRST, INO_ROOT,
+    DIR_TAIL_FT, DIR_TAIL_SIZE, DX_NODE_ENTRIES, DX_ROOT_ENTRIES, DirEntry, DirEntryTail, DxEntry,
+    DxRootInfo, HASH_HALF_MD4, INO_FIRST, INO_ROOT,
 };
 use crate::plan::directories::{Name, Packed, entry_length, node_limit, pack, room, root_limit};
 use crate::plan::survey::{Inode, Subject, Survey};

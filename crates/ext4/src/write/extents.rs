@@ -19,8 +19,9 @@ pub(crate) fn root(layout: &Layout, ino: u32) -> [u8; 60] {
     match layout.extent_tree_blocks(ino) {
         None => encode(&mut bytes, max, 0, extents.iter().map(leaf)),
         Some(blocks) => {
-            let (depth, children) = build(extents, blocks, per_block(layout.options.block_size), |_, _, _| Ok(()))
-                .unwrap_or_default();
+            let (depth, children) =
+                build(extents, blocks, per_block(layout.options.block_size), |_, _, _| Ok(()))
+                    .unwrap_or_default();
             encode(&mut bytes, max, depth, children.iter().map(index));
         }
     }

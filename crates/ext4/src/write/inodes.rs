@@ -1,12 +1,12 @@
 //! Inodes.
 
-use tree::{Content, Device, Kind, Metadata, Time, Tree};
+use tree::{Device, Kind, Metadata, Time, Tree};
 use zerocopy::{FromZeros, IntoBytes};
 
 use crate::checksum::{crc32c, inode_seed};
 use crate::format::{
-    EXTRA_ISIZE, FAST_SYMLINK_MAX, FL_EA_INODE, FL_EXTENTS, FL_INDEX, INO_FIRST, INO_JOURNAL, INO_RESIZE, INO_ROOT,
-    INODE_SIZE, Inode, S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG, S_IFSOCK,
+    EXTRA_ISIZE, FAST_SYMLINK_MAX, FL_EA_INODE, FL_EXTENTS, FL_INDEX, INO_FIRST, INO_JOURNAL, INO_RESIZE,
+    INO_ROOT, INODE_SIZE, Inode, S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG, S_IFSOCK,
 };
 use crate::plan::survey::{self, Subject, clamp};
 use crate::plan::xattrs::arrange;
@@ -15,21 +15,22 @@ use crate::write::{Sink, extents, xattrs};
 use crate::{Error, Layout};
 
 /// Writes the inodes in use; behind them the tables stay zero.
-pub(crate) fn write_tables(layout: &Layout, tree: &Tree, seed: u32, sink: &mut Sink<'_>) -> Result<(), Error> {
+pub(crate) fn write_tables(
+    layout: &Layout,
+    tree: &Tree,
+    seed: u32,
+    sink: &mut Sink<'_>,
+) -> Result<(), Error> {
     let groups = &layout.placed.groups;
     let mut ino = 1;
     for (place, counts) in groups.places.iter().zip(&layout.groups) {
         let mut offset = place.inode_table * u64::from(layout.block_size());
         for _ in 0..groups.inodes_per_group - counts.free_inodes {
             let mut inode = match ino {
-                INO_ROOT => subject(layout, tree, ino, &layout.survey.inodes[0], seed)?,
                 INO_RESIZE => resize(layout),
                 INO_JOURNAL if layout.placed.journal_blocks > 0 => journal(layout),
-                ..INO_FIRST => Inode::new_zeroed(),
-                _ => {
-                    let planned = &layout.survey.inodes[(ino - INO_FIRST + 1) as usize];
-                    subject(layout, tree, ino, planned, seed)?
-                }
+                INO_ROOT | INO_FIRST.. => subject(layout, tree, ino, layout.survey.inode(ino), seed)?,
+                _ => Inode::new_zeroed(),
             };
             let checksum = crc32c(inode_seed(seed, ino), inode.as_bytes());
             inode.checksum_lo = (checksum as u16).into();
@@ -115,11 +116,15 @@ fn subject(
     (inode.uid, inode.uid_high) = ((metadata.uid as u16).into(), ((metadata.uid >> 16) as u16).into());
     (inode.gid, inode.gid_high) = ((metadata.gid as u16).into(), ((metadata.gid >> 16) as u16).into());
     match &node.kind {
-        Kind::Symlink(text) if text.len() <= FAST_SYMLINK_MAX => inode.block[..text.len()].copy_from_slice(text),
-        Kind::Directory(_) | Kind::File(Content::Empty) | Kind::File(_) | Kind::Symlink(_) => {
+        Kind::Symlink(text) if text.len() <= FAST_SYMLINK_MAX => {
+            inode.block[..text.len()].copy_from_slice(text)
+        }
+        Kind::Directory(_) | Kind::File(_) | Kind::Symlink(_) => {
             map(layout, &mut inode, ino);
         }
-        Kind::CharDevice(device) | Kind::BlockDevice(device) => inode.block[..8].copy_from_slice(&number(*device)),
+        Kind::CharDevice(device) | Kind::BlockDevice(device) => {
+            inode.block[..8].copy_from_slice(&number(*device))
+        }
         Kind::Fifo | Kind::Socket => {}
     }
     if planned.hashed {

@@ -5,8 +5,8 @@ use zerocopy::{FromZeros, IntoBytes};
 use crate::checksum::crc32c;
 use crate::format::{
     CHECKSUM_CRC32C, DEFAULT_MOUNT_OPTS, DESCRIPTOR_SIZE, ERRORS_CONTINUE, EXTRA_ISIZE, FLAGS_SIGNED_HASH,
-    HASH_HALF_MD4, INO_FIRST, INO_JOURNAL, INODE_SIZE, JNL_BACKUP_BLOCKS, LOG_FLEX, MAGIC, STATE_VALID, Superblock,
-    incompat,
+    HASH_HALF_MD4, INO_FIRST, INO_JOURNAL, INODE_SIZE, JNL_BACKUP_BLOCKS, LOG_FLEX, MAGIC, STATE_VALID,
+    Superblock, incompat,
 };
 use crate::write::{Sink, inodes};
 use crate::{Error, Layout};

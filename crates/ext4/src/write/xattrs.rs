@@ -47,7 +47,12 @@ pub(crate) fn encode_block(xattrs: &[Xattr<'_>], refcount: u32, values: Values, 
 }
 
 /// Writes the blocks of attributes.
-pub(crate) fn write_blocks(layout: &Layout, tree: &Tree, seed: u32, sink: &mut Sink<'_>) -> Result<(), Error> {
+pub(crate) fn write_blocks(
+    layout: &Layout,
+    tree: &Tree,
+    seed: u32,
+    sink: &mut Sink<'_>,
+) -> Result<(), Error> {
     let size = layout.options.block_size;
     for (planned, &block) in layout.survey.xattr_blocks.iter().zip(&layout.placed.xattr_blocks) {
         let arranged = arrange(&tree.node(planned.node).metadata, size, b"")?;

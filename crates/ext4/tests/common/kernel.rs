@@ -68,7 +68,8 @@ pub(crate) fn compare(tree: &Tree, root: &Path) -> usize {
                 let own = usize::from(visit.path.is_empty() && !entries.contains_key(&b"lost+found"[..]));
                 let listed = fs::read_dir(&path).unwrap().count();
                 assert_eq!(listed, entries.len() + own, "{path:?}");
-                let subdirectories = entries.values().filter(|node| tree.entries(**node).is_some()).count() + own;
+                let subdirectories =
+                    entries.values().filter(|node| tree.entries(**node).is_some()).count() + own;
                 let links = if subdirectories > 64_998 { 1 } else { subdirectories + 2 };
                 assert_eq!(stat.nlink() as usize, links, "{path:?}");
             }
@@ -90,7 +91,8 @@ pub(crate) fn compare(tree: &Tree, root: &Path) -> usize {
         }
         let mut list = vec![0u8; 65_536];
         let length = rustix::fs::llistxattr(&path, &mut list[..]).unwrap();
-        let mut listed: Vec<&[u8]> = list[..length].split(|&b| b == 0).filter(|name| !name.is_empty()).collect();
+        let mut listed: Vec<&[u8]> =
+            list[..length].split(|&b| b == 0).filter(|name| !name.is_empty()).collect();
         listed.sort_unstable();
         let known = || node.metadata.xattrs().filter(|(name, _)| !name.starts_with(b"unknown."));
         assert_eq!(listed, known().map(|(name, _)| name).collect::<Vec<_>>(), "{path:?}");
@@ -98,7 +100,9 @@ pub(crate) fn compare(tree: &Tree, root: &Path) -> usize {
             // The kernel gives a file capability only if it makes sense, and no user attribute of a link or
             // device, whatever the filesystem holds (`xattr_permission`).
             let plain = matches!(node.kind, Kind::File(_) | Kind::Directory(_));
-            if name == b"security.capability" && !value.starts_with(&[1, 0, 0, 2]) || name.starts_with(b"user.") && !plain {
+            if name == b"security.capability" && !value.starts_with(&[1, 0, 0, 2])
+                || name.starts_with(b"user.") && !plain
+            {
                 continue;
             }
             let mut bytes = vec![0u8; 65_536];

@@ -15,11 +15,11 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path as HostPath, PathBuf};
 use std::process::{Command, Output as Ran};
 
-use unlade_ext4::{Layout, Options};
 use tree::{
-    Action, Change, Content, DEPTH_MAX, Device, Directory, Kind, Metadata, Notes, Output, Path, Piece, Span, Time,
-    Tree,
+    Action, Change, Content, DEPTH_MAX, Device, Directory, Kind, Metadata, Notes, Output, Path, Piece, Span,
+    Time, Tree,
 };
+use unlade_ext4::{Layout, Options};
 
 /// Puts nodes into a tree, and gives files places in one layer's content space.
 pub(crate) struct Builder {
@@ -67,7 +67,12 @@ impl Builder {
     }
 
     /// A file of `size` bytes with data at each of `(at, length)`.
-    pub(crate) fn sparse(&mut self, path: impl AsRef<[u8]>, size: u64, pieces: &[(u64, u64)]) -> &mut Builder {
+    pub(crate) fn sparse(
+        &mut self,
+        path: impl AsRef<[u8]>,
+        size: u64,
+        pieces: &[(u64, u64)],
+    ) -> &mut Builder {
         let pieces = pieces.iter().map(|&(at, length)| Piece { at, span: self.span(length) }).collect();
         self.put(path, meta(0o644), Kind::File(Content::Pieces { size, declared: true, pieces }))
     }
