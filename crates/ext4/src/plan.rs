@@ -4,6 +4,7 @@ mod acl;
 pub(crate) mod directories;
 pub(crate) mod extents;
 pub(crate) mod groups;
+pub(crate) mod limits;
 pub(crate) mod place;
 mod size;
 pub(crate) mod survey;

@@ -1,5 +1,12 @@
 //! Random trees: `e2fsck` has nothing to say, and an independent reader finds all that was put in.
-#![allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "tests of what others read")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "a test may fail, say why it did not run, and touch the machine"
+)]
 
 mod common;
 
@@ -204,8 +211,17 @@ fn compare(tree: &Tree, ext4: &Ext4) {
     }
 }
 
+/// A few cases each time; `PROPTEST_CASES` asks for more.
+fn config() -> ProptestConfig {
+    let mut config = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
+    if std::env::var_os("PROPTEST_CASES").is_none() {
+        config.cases = 24;
+    }
+    config
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn clean_and_complete(items in items(), options in options()) {

@@ -228,9 +228,9 @@ impl BlockSize {
 /// Whether a group holds a copy of the superblock: 0, 1, and the powers of 3, 5 and 7 (sparse_super).
 pub(crate) fn has_backup(group: u32) -> bool {
     group <= 1
-        || [3, 5, 7].iter().any(|&base| {
+        || [3u32, 5, 7].into_iter().any(|base| {
             let mut power = group;
-            while power % base == 0 {
+            while power.is_multiple_of(base) {
                 power /= base;
             }
             power == 1

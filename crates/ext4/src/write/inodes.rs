@@ -8,7 +8,8 @@ use crate::format::{
     EXTRA_ISIZE, FAST_SYMLINK_MAX, FL_EA_INODE, FL_EXTENTS, FL_INDEX, INO_FIRST, INO_JOURNAL, INO_RESIZE,
     INO_ROOT, INODE_SIZE, Inode, S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG, S_IFSOCK,
 };
-use crate::plan::survey::{self, Subject, clamp};
+use crate::plan::limits::clamp;
+use crate::plan::survey::{self, Subject};
 use crate::plan::xattrs::arrange;
 use crate::write::superblock::halves;
 use crate::write::{Sink, extents, xattrs};

@@ -1,10 +1,5 @@
 //! Trees to build from code, and the tools that judge what comes out.
-#![allow(
-    dead_code,
-    clippy::disallowed_types,
-    clippy::disallowed_methods,
-    reason = "each test file uses some of it, and tests may touch the machine"
-)]
+#![allow(dead_code, reason = "each test file uses some of it")]
 
 pub(crate) mod kernel;
 
