@@ -1,0 +1,27 @@
+//! One module for each command.
+
+mod build;
+mod completions;
+mod inspect;
+mod ls;
+mod pull;
+mod shared;
+
+use std::error::Error;
+
+use crate::args::{Args, Command};
+
+/// What a command gives: nothing, or a chain of errors.
+pub(crate) type Outcome = Result<(), Box<dyn Error>>;
+
+/// Does what the arguments say.
+pub(crate) fn run(args: Args) -> Outcome {
+    match args.command {
+        Command::Build(command) => build::run(&args.common, &command),
+        Command::Pull(command) => pull::run(&args.common, &command),
+        Command::Inspect(command) => inspect::run(&args.common, &command),
+        Command::Ls(command) => ls::run(&args.common, &command),
+        Command::Completions(command) => completions::completions(&command),
+        Command::Man(command) => completions::man(&command),
+    }
+}

@@ -1,0 +1,25 @@
+//! `unlade pull`.
+
+use super::Outcome;
+use super::inspect::to_json;
+use super::shared::Session;
+use crate::args::{Common, Pull, PullKind};
+use crate::size;
+
+/// Brings an image into the store.
+pub(crate) fn run(common: &Common, command: &Pull) -> Outcome {
+    let mut session = Session::start(common, &command.source)?;
+    // Who says "pull" wants to know what the registry has now.
+    session.default_pull(PullKind::Always);
+    let image = session.pull(&command.image)?;
+    if command.json {
+        println!("{:#}", to_json(&image));
+    } else if common.quiet {
+        println!("{}", image.descriptor.digest);
+    } else {
+        let total: u64 = image.manifest.layers.iter().map(|layer| layer.size).sum();
+        println!("{}", image.descriptor.digest);
+        session.say(&format!("{} layers, {}", image.manifest.layers.len(), size::show(total)));
+    }
+    Ok(())
+}

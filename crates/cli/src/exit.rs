@@ -1,0 +1,67 @@
+//! Exit codes.
+
+use std::error::Error;
+use std::io::ErrorKind;
+use std::process::ExitCode;
+
+/// What the process says at its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Code {
+    /// It worked.
+    Done = 0,
+    /// It did not.
+    Failed = 1,
+    /// The arguments make no sense. clap exits with the same.
+    Usage = 2,
+    /// The image, tag or platform does not exist.
+    NotFound = 4,
+    /// Somebody has to log in, or may not.
+    Denied = 5,
+    /// Ctrl-C, or a request to terminate.
+    Interrupted = 130,
+}
+
+impl From<Code> for ExitCode {
+    fn from(code: Code) -> ExitCode {
+        ExitCode::from(code as u8)
+    }
+}
+
+/// Arguments that only make no sense together with others, or with what was found.
+#[derive(Debug)]
+pub(crate) struct Usage(pub(crate) String);
+
+impl std::fmt::Display for Usage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Error for Usage {}
+
+impl Code {
+    /// Finds in a chain of errors what it means for whoever called.
+    pub(crate) fn of(failure: &(dyn Error + 'static)) -> Code {
+        let mut link = Some(failure);
+        while let Some(error) = link {
+            if error.is::<Usage>() {
+                return Code::Usage;
+            }
+            if is_broken_pipe(error) {
+                return Code::Done;
+            }
+            if let Some(code) = render::code_of(error) {
+                return code;
+            }
+            link = error.source();
+        }
+        Code::Failed
+    }
+}
+
+/// Whoever read our output has seen enough: that is a success.
+pub(crate) fn is_broken_pipe(error: &(dyn Error + 'static)) -> bool {
+    error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
+}
+
+use crate::render;

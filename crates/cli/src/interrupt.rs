@@ -1,0 +1,21 @@
+//! Ctrl-C: nothing half-made stays.
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use crate::exit::Code;
+
+/// From now on a request to stop removes what is temporary, and then exits. What is in the store is safe at
+/// any moment, and an output gets its name only when it is whole.
+pub(crate) fn clean_up_on_signal() {
+    // Without handlers the defaults apply: the process ends, and only temporary names may stay.
+    let Ok(mut signals) = Signals::new([SIGINT, SIGTERM, SIGHUP]) else { return };
+    std::thread::spawn(move || {
+        if signals.forever().next().is_some() {
+            pipeline::scratch::remove_all();
+            crate::progress::abandon();
+            eprintln!("interrupted");
+            std::process::exit(Code::Interrupted as i32);
+        }
+    });
+}

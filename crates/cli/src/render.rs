@@ -1,0 +1,148 @@
+//! Text for people: errors with hints, modes, times.
+
+use std::error::Error;
+use std::fmt;
+
+use pipeline::pull;
+use tree::{Kind, Node, Path};
+
+use crate::exit::{self, Code};
+
+/// A path that an image does not have.
+#[derive(Debug)]
+pub(crate) struct NoSuchPath(pub(crate) Path);
+
+impl fmt::Display for NoSuchPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the image has no {}", self.0)
+    }
+}
+
+impl Error for NoSuchPath {}
+
+/// The chain of an error, one cause a line, and a hint where there is one. `None` where nobody is to be
+/// bothered: whoever read our output has closed it.
+pub(crate) fn failure(failure: &(dyn Error + 'static)) -> Option<String> {
+    let mut text = format!("error: {failure}");
+    let mut last = failure.to_string();
+    let mut hint = hint(failure);
+    let mut link = Some(failure);
+    while let Some(error) = link {
+        if exit::is_broken_pipe(error) {
+            return None;
+        }
+        let said = error.to_string();
+        // A transparent error says what its cause says.
+        if said != last {
+            text += &format!("\n  because: {said}");
+            last = said;
+        }
+        hint = hint.or_else(|| self::hint(error));
+        link = error.source();
+    }
+    if let Some(hint) = hint {
+        text += &format!("\n  hint: {hint}");
+    }
+    Some(text)
+}
+
+/// What to do about an error.
+fn hint(error: &(dyn Error + 'static)) -> Option<String> {
+    if let Some(ext4::Error::TooSmall { needed, .. }) = error.downcast_ref() {
+        let mib = needed.div_ceil(1 << 20);
+        return Some(format!("--size {mib}M is enough, --free SIZE leaves room on top of what is needed"));
+    }
+    if let Some(oci::Error::NoPlatform { .. } | oci::Error::OtherPlatform { .. }) = error.downcast_ref() {
+        return Some("--platform OS/ARCHITECTURE chooses another".into());
+    }
+    if let Some(registry::Error::Denied { anonymous: true, .. }) = error.downcast_ref() {
+        return Some("docker login or podman login stores credentials that unlade uses".into());
+    }
+    if let Some(pipeline::Error::Output { cause, .. }) = error.downcast_ref()
+        && cause.kind() == std::io::ErrorKind::DirectoryNotEmpty
+    {
+        return Some("name a directory that does not exist yet: nothing is ever overwritten in place".into());
+    }
+    None
+}
+
+/// What an error means for whoever called, if this link of the chain tells.
+pub(crate) fn code_of(error: &(dyn Error + 'static)) -> Option<Code> {
+    if error.is::<NoSuchPath>() {
+        return Some(Code::NotFound);
+    }
+    if let Some(oci::Error::NoPlatform { .. }) = error.downcast_ref() {
+        return Some(Code::NotFound);
+    }
+    if let Some(pull::Error::NotInStore { .. }) = error.downcast_ref() {
+        return Some(Code::NotFound);
+    }
+    match error.downcast_ref()? {
+        registry::Error::NotFound { .. } => Some(Code::NotFound),
+        registry::Error::Denied { .. } => Some(Code::Denied),
+        _ => None,
+    }
+}
+
+/// `drwxr-xr-x` and its like.
+pub(crate) fn mode(node: &Node) -> String {
+    tree::mode_string(&node.kind, node.metadata.mode)
+}
+
+/// One word for what a node is.
+pub(crate) fn kind(kind: &Kind) -> &'static str {
+    match kind {
+        Kind::Directory(_) => "directory",
+        Kind::File(_) => "file",
+        Kind::Symlink(_) => "symlink",
+        Kind::CharDevice(_) => "char-device",
+        Kind::BlockDevice(_) => "block-device",
+        Kind::Fifo => "fifo",
+        Kind::Socket => "socket",
+    }
+}
+
+/// `YYYY-MM-DD HH:MM:SS` in UTC.
+pub(crate) fn time(seconds: i64) -> String {
+    let (days, rest) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+    // Civil date from days, counted in eras of 400 years that begin on a 1st of March.
+    let shifted = days + 719_468;
+    let (era, day) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day_of_year = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day_of_year + 2) / 153;
+    let day_of_month = day_of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    let year = year + era * 400 + i64::from(month <= 2);
+    let (hour, minute, second) = (rest / 3_600, rest / 60 % 60, rest % 60);
+    format!("{year:04}-{month:02}-{day_of_month:02} {hour:02}:{minute:02}:{second:02}")
+}
+
+/// Two digits a byte.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// `xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx`.
+pub(crate) fn uuid(bytes: &[u8; 16]) -> String {
+    let digits = hex(bytes);
+    [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]].join("-")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times() {
+        for (seconds, text) in [
+            (0, "1970-01-01 00:00:00"),
+            (-1, "1969-12-31 23:59:59"),
+            (951_782_400, "2000-02-29 00:00:00"),
+            (1_709_251_199, "2024-02-29 23:59:59"),
+            (16_725_225_600, "2500-01-01 00:00:00"),
+        ] {
+            assert_eq!(time(seconds), text);
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! Why a rootfs could not be built.
+
+use std::io;
+use std::path::PathBuf;
+
+use hash::{Digest, Mismatch};
+
+/// A build that failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The image could not be brought into the store.
+    #[error(transparent)]
+    Pull(#[from] crate::pull::Error),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// A layer could not be read.
+    #[error("layer {} ({blob})", number + 1)]
+    Layer {
+        /// Number of the layer, from 0.
+        number: u32,
+        /// Its blob.
+        blob: Digest,
+        /// What is wrong with it.
+        #[source]
+        fault: Box<LayerFault>,
+    },
+    /// A layer does not make sense on top of those below it.
+    #[error("{blob}")]
+    Apply {
+        /// The layer's blob.
+        blob: Digest,
+        /// What is wrong.
+        #[source]
+        fault: tree::Error,
+    },
+    /// The image has no layer with anything in it.
+    #[error("the image is empty: its layers hold not one file (--allow-empty builds it all the same)")]
+    Empty,
+    /// The tree does not fit the format.
+    #[error("cannot make an ext4 filesystem")]
+    Ext4(#[source] ext4::Error),
+    /// The tree could not be written as a tarball.
+    #[error("cannot write the tarball")]
+    Tar(#[source] layer::Error),
+    /// The tree could not be written as a directory.
+    #[error("cannot write the directory {}", path.display())]
+    Directory {
+        /// The output.
+        path: PathBuf,
+        /// What went wrong.
+        #[source]
+        fault: crate::directory::Error,
+    },
+    /// The output could not be written.
+    #[error("cannot write {}", path.display())]
+    Output {
+        /// The output.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        cause: io::Error,
+    },
+    /// The block device is too small.
+    #[error("{} has {capacity} bytes, but the filesystem needs {needed}", path.display())]
+    Capacity {
+        /// The device.
+        path: PathBuf,
+        /// Its size in bytes.
+        capacity: u64,
+        /// The filesystem's size in bytes.
+        needed: u64,
+    },
+    /// Standard output was closed by who reads it.
+    #[error("standard output")]
+    Stream(#[source] io::Error),
+}
+
+/// What is wrong with a layer.
+#[derive(Debug, thiserror::Error)]
+pub enum LayerFault {
+    /// The stored blob is not what it was.
+    #[error("the stored blob is corrupt")]
+    Corrupt(#[source] Mismatch),
+    /// The stored blob cannot be read.
+    #[error("cannot read the stored blob")]
+    Blob(#[source] io::Error),
+    /// The spool cannot be written.
+    #[error("cannot write to the scratch directory")]
+    Spool(#[source] io::Error),
+    /// Its bytes, expanded, are not those that the config names.
+    #[error("diff ID mismatch: expected {expected}, found {found}")]
+    DiffId {
+        /// What the config says.
+        expected: Digest,
+        /// What the bytes have.
+        found: Digest,
+    },
+    /// It is compressed in another way than its media type says.
+    #[error("compressed in another way than its media type {} says", .stated.escape_debug())]
+    MediaType {
+        /// The media type.
+        stated: String,
+    },
+    /// It is malformed, hostile or beyond a limit.
+    #[error(transparent)]
+    Layer(layer::Error),
+}
+
+impl Error {
+    /// The blob in the store that is to be fetched again, if that is what is wrong.
+    pub fn corrupt_blob(&self) -> Option<Digest> {
+        match self {
+            Error::Layer { blob, fault, .. } if matches!(**fault, LayerFault::Corrupt(_)) => Some(*blob),
+            _ => None,
+        }
+    }
+}

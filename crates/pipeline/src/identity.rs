@@ -1,0 +1,49 @@
+//! What a filesystem is called, derived from what it is made of.
+
+use hash::Digest;
+
+/// A filesystem's identifiers.
+pub(crate) struct Identity {
+    /// A UUID of version 8 (RFC 9562), so that it is never taken for a random one.
+    pub(crate) uuid: [u8; 16],
+    /// Key for the hash of directories.
+    pub(crate) hash_seed: [u8; 16],
+}
+
+impl Identity {
+    /// The same image and options give the same identifiers, on every machine.
+    pub(crate) fn derive(manifest: &Digest, options: &str) -> Identity {
+        Identity {
+            uuid: version_8(hash("unlade filesystem uuid", manifest, options)),
+            hash_seed: hash("unlade directory hash seed", manifest, options),
+        }
+    }
+}
+
+/// The domain keeps the identifiers apart from each other; NULs keep the parts apart.
+fn hash(domain: &str, manifest: &Digest, options: &str) -> [u8; 16] {
+    let digest = Digest::sha256(format!("{domain}\0{manifest}\0{options}").as_bytes());
+    digest.as_bytes()[..16].try_into().expect("a SHA-256 has 32 bytes")
+}
+
+fn version_8(mut uuid: [u8; 16]) -> [u8; 16] {
+    uuid[6] = uuid[6] & 0x0f | 0x80;
+    uuid[8] = uuid[8] & 0x3f | 0x80;
+    uuid
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn derived_and_apart() {
+        let one = Identity::derive(&Digest::sha256(b"a"), "x");
+        let same = Identity::derive(&Digest::sha256(b"a"), "x");
+        assert_eq!((one.uuid, one.hash_seed), (same.uuid, same.hash_seed));
+        assert_ne!(one.uuid, Identity::derive(&Digest::sha256(b"b"), "x").uuid);
+        assert_ne!(one.uuid, Identity::derive(&Digest::sha256(b"a"), "y").uuid);
+        assert_ne!(one.uuid, one.hash_seed);
+        assert_eq!((one.uuid[6] >> 4, one.uuid[8] >> 6), (8, 2));
+    }
+}

@@ -1,0 +1,296 @@
+//! Reading an image's layers: every byte verified, in parallel, handed over in order.
+//!
+//! For each layer that is being read:
+//!
+//! ```text
+//! blob ─▶ verify (digest) ─▶ expand ─┬─▶ hash (diff ID)
+//!                                    └─▶ layer::read ─▶ changes, spool
+//! ```
+//!
+//! Each arrow is a bounded queue between threads, so memory does not grow with the layers, and hashing costs
+//! no time where a core is free for it. A diff ID that was verified once is known by its blob's digest, and
+//! not computed again.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, BufWriter, Read, Write};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::thread;
+
+use hash::{Digest, Hasher, Mismatch, Verifier};
+use layer::{Expander, Layer, ReadOptions};
+use oci::Image;
+use store::Store;
+use tree::{Note, Remark};
+
+use crate::error::{Error, LayerFault};
+use crate::event::{Event, Report};
+use crate::pipe::{self, Sender};
+use crate::spool::Spool;
+
+/// How the layers of an image are read.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// What is kept, dropped and refused.
+    pub read: ReadOptions,
+    /// How far a blob may expand.
+    pub expand: layer::compression::Limits,
+    /// How many layers are read at once; 0 for as many as there are processors.
+    pub parallel: usize,
+    /// Whether a blob that is compressed in another way than its media type says is refused.
+    pub strict_media_type: bool,
+}
+
+/// What happens to the contents of files.
+#[derive(Debug, Clone, Copy)]
+pub enum Contents<'a> {
+    /// They go to a spool in this directory.
+    Keep(&'a Path),
+    /// Nobody will ask for them.
+    Drop,
+}
+
+/// One layer to be read, for every place that it has in the image.
+struct Task<'a> {
+    number: u32,
+    layer: oci::Layer<'a>,
+    /// The places above the first in which the same blob stands again.
+    again: Vec<u32>,
+}
+
+/// Reads all layers of `image` out of `store`, and calls `each` with one after the other, from the bottom.
+/// The first error in that order ends it.
+pub fn read(
+    store: &Store,
+    image: &Image,
+    options: &Options,
+    contents: Contents<'_>,
+    report: Report<'_>,
+    mut each: impl FnMut(Layer) -> Result<(), Error>,
+) -> Result<Spool, Error> {
+    let tasks = tasks(image);
+    let spool = Spool::new(image.manifest.layers.len());
+    let next = AtomicUsize::new(0);
+    let stop = AtomicBool::new(false);
+    let parallel = match options.parallel {
+        0 => thread::available_parallelism().map_or(1, |n| n.get()),
+        parallel => parallel,
+    };
+    let (sender, results) = mpsc::channel();
+    thread::scope(|scope| {
+        for _ in 0..parallel.min(tasks.len()) {
+            let sender = sender.clone();
+            let (tasks, spool, next, stop) = (&tasks, &spool, &next, &stop);
+            scope.spawn(move || {
+                while let Some(task) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    if stop.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    let done = read_task(store, task, options, contents, spool, stop, report);
+                    if sender.send((task, done)).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        drop(sender);
+        let handed_over = hand_over(results, &mut each);
+        stop.store(true, Ordering::Relaxed);
+        handed_over
+    })?;
+    Ok(spool)
+}
+
+/// Lists each blob once, in the order in which the image has them first.
+fn tasks(image: &Image) -> Vec<Task<'_>> {
+    let mut tasks: Vec<Task<'_>> = Vec::new();
+    let mut known: BTreeMap<(Digest, Digest), usize> = BTreeMap::new();
+    for (number, layer) in (0..).zip(image.layers()) {
+        let place = *known.entry((layer.descriptor.digest, *layer.diff_id)).or_insert(tasks.len());
+        match tasks.get_mut(place) {
+            Some(task) => task.again.push(number),
+            None => tasks.push(Task { number, layer, again: Vec::new() }),
+        }
+    }
+    tasks
+}
+
+/// Brings results that come in any order into the order of the layers.
+fn hand_over(
+    results: mpsc::Receiver<(&Task<'_>, Result<Layer, Error>)>,
+    each: &mut impl FnMut(Layer) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let mut waiting: BTreeMap<u32, Result<Layer, Error>> = BTreeMap::new();
+    let mut next = 0;
+    for (task, result) in results {
+        if let Ok(layer) = &result {
+            for &number in &task.again {
+                waiting.insert(number, Ok(Layer { number, ..layer.clone() }));
+            }
+        }
+        waiting.insert(task.number, result);
+        while let Some(layer) = waiting.remove(&next) {
+            each(layer?)?;
+            next += 1;
+        }
+    }
+    // The workers stopped early: the error that made them stop is the first that is left.
+    waiting.into_values().find_map(Result::err).map_or(Ok(()), Err)
+}
+
+fn read_task(
+    store: &Store,
+    task: &Task<'_>,
+    options: &Options,
+    contents: Contents<'_>,
+    spool: &Spool,
+    stop: &AtomicBool,
+    report: Report<'_>,
+) -> Result<Layer, Error> {
+    let oci::Layer { descriptor, diff_id } = task.layer;
+    let fail = |fault| Error::Layer { number: task.number, blob: descriptor.digest, fault: Box::new(fault) };
+    let known = store.diff_id(&descriptor.digest).is_some_and(|known| known == *diff_id);
+    let blob = store.open_blob(descriptor)?.into_inner();
+    let reading = Reading {
+        number: task.number,
+        layer: task.layer,
+        verify_blob: !store.is_fresh(&descriptor.digest),
+        verify_diff_id: !known,
+        options,
+        stop,
+        report,
+    };
+    let layer = match contents {
+        Contents::Drop => reading.run(blob, io::sink()),
+        Contents::Keep(directory) => match spool.create(task.number, directory) {
+            Ok(file) => {
+                let mut buffered = BufWriter::with_capacity(1 << 20, file);
+                reading.run(blob, &mut buffered).and_then(|layer| {
+                    buffered.flush().map_err(LayerFault::Spool)?;
+                    Ok(layer)
+                })
+            }
+            Err(error) => Err(LayerFault::Spool(error)),
+        },
+    };
+    let layer = layer.map_err(fail)?;
+    if !known {
+        // Only a saving for next time: a store that cannot be written to is no reason to fail.
+        let _ = store.remember_diff_id(&descriptor.digest, diff_id);
+    }
+    Ok(layer)
+}
+
+/// What the threads of one layer need to know.
+struct Reading<'a> {
+    number: u32,
+    layer: oci::Layer<'a>,
+    /// Not if this process checked every byte when it put the blob into the store, moments ago.
+    verify_blob: bool,
+    verify_diff_id: bool,
+    options: &'a Options,
+    stop: &'a AtomicBool,
+    report: Report<'a>,
+}
+
+impl Reading<'_> {
+    fn run(&self, blob: File, contents: impl Write) -> Result<Layer, LayerFault> {
+        let (to_expand, [compressed]) = Sender::with_readers();
+        thread::scope(|scope| {
+            let verified = scope.spawn(move || self.verify(blob, to_expand));
+            let (to_all, to_parse, hashed) = if self.verify_diff_id {
+                let (to_all, [to_parse, to_hash]) = Sender::with_readers();
+                (to_all, to_parse, Some(scope.spawn(move || self.hash(to_hash))))
+            } else {
+                let (to_all, [to_parse]) = Sender::with_readers();
+                (to_all, to_parse, None)
+            };
+            let expanded = scope.spawn(move || self.expand(compressed, to_all));
+            let parsed = layer::read(self.number, to_parse, contents, &self.options.read);
+            // The cause before what follows from it: a blob that is not the one asked for explains all else,
+            // one that does not expand explains a tarball cut short, and that another diff ID.
+            join(verified)?;
+            let found = join(expanded)?;
+            let mut layer = parsed.map_err(LayerFault::Layer)?;
+            hashed.map_or(Ok(()), join)?;
+            self.check_media_type(found, &mut layer)?;
+            Ok(layer)
+        })
+    }
+
+    /// Expands a blob to its end, and says how it was compressed.
+    fn expand(&self, compressed: pipe::Reader, to_all: Sender) -> Result<layer::Compression, LayerFault> {
+        let limits = self.options.expand.clone();
+        let expander = Expander::new(compressed, limits).map_err(LayerFault::Layer)?;
+        let compression = expander.compression();
+        match to_all.send_all(expander, |_| {}) {
+            Ok(_) => Ok(compression),
+            Err(error) => Err(match error.downcast::<layer::Error>() {
+                Ok(error) => LayerFault::Layer(error),
+                Err(error) => LayerFault::Blob(error),
+            }),
+        }
+    }
+
+    /// Checks the blob against its digest and size to its end, even if nobody wants the bytes any more: only
+    /// then is it known whether the blob or the layer in it is at fault.
+    fn verify(&self, blob: File, to_expand: Sender) -> Result<(), LayerFault> {
+        let descriptor = self.layer.descriptor;
+        let mut done = 0;
+        let seen = |chunk: &[u8]| {
+            done += chunk.len() as u64;
+            let (layer, blob, total) = (self.number, descriptor.digest, descriptor.size);
+            (self.report)(Event::Read { layer, blob, done, total });
+        };
+        if !self.verify_blob {
+            return to_expand.send_all(blob, seen).map(drop).map_err(LayerFault::Blob);
+        }
+        let fault = |error: io::Error| match error.downcast::<Mismatch>() {
+            Ok(mismatch) => LayerFault::Corrupt(mismatch),
+            Err(error) => LayerFault::Blob(error),
+        };
+        let mut verifier = Verifier::new(blob, descriptor.digest, Some(descriptor.size));
+        let sent = to_expand.send_all(&mut verifier, seen);
+        if !sent.map_err(fault)? && !self.stop.load(Ordering::Relaxed) {
+            let mut buffer = vec![0; 1 << 20];
+            while verifier.read(&mut buffer).map_err(fault)? > 0 {}
+        }
+        Ok(())
+    }
+
+    fn hash(&self, mut chunks: pipe::Reader) -> Result<(), LayerFault> {
+        let expected = *self.layer.diff_id;
+        let mut hasher = Hasher::new(expected.algorithm());
+        while let Some(chunk) = chunks.chunk() {
+            hasher.update(&chunk);
+        }
+        let found = hasher.finish();
+        if found == expected { Ok(()) } else { Err(LayerFault::DiffId { expected, found }) }
+    }
+
+    fn check_media_type(&self, found: layer::Compression, layer: &mut Layer) -> Result<(), LayerFault> {
+        let oci::MediaType::Layer(stated, name) = &self.layer.descriptor.media_type else { return Ok(()) };
+        let agree = matches!(
+            (stated, found),
+            (oci::Compression::None, layer::Compression::None)
+                | (oci::Compression::Gzip, layer::Compression::Gzip)
+                | (oci::Compression::Zstd, layer::Compression::Zstd)
+        );
+        if agree {
+            return Ok(());
+        }
+        if self.options.strict_media_type {
+            return Err(LayerFault::MediaType { stated: name.clone() });
+        }
+        let name = name.as_bytes().into();
+        layer.notes.push(Note { remark: Remark::MediaTypeDiffers, layer: self.number, entry: None, name });
+        Ok(())
+    }
+}
+
+/// Waits for a thread; its panic becomes ours.
+fn join<T>(thread: thread::ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}

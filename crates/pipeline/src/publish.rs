@@ -1,0 +1,144 @@
+//! Putting a finished file under its name: whole or not at all.
+
+use std::fs::{self, File};
+use std::io::{self, ErrorKind};
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, FallocateFlags, Mode, OFlags};
+
+use crate::scratch;
+
+/// A file that is being made and has no name yet.
+pub(crate) struct Unpublished {
+    /// To write into.
+    pub(crate) file: File,
+    place: Place,
+}
+
+enum Place {
+    /// A file without a name: nothing of it stays if the process is killed.
+    Nameless { path: PathBuf },
+    /// Where the filesystem has no nameless files: a file beside the output, removed on failure.
+    Beside { path: PathBuf, beside: scratch::Registered },
+    /// A block device, which is written in place.
+    Device,
+}
+
+impl Unpublished {
+    /// Starts the file that is to be `path`. What is there stays until [`Unpublished::publish`], unless it
+    /// is a block device: that is written in place, and zeroed first, since whoever writes leaves out zeros.
+    pub(crate) fn create(path: &Path) -> io::Result<Unpublished> {
+        let path = resolve(path)?;
+        if Unpublished::check(&path)? {
+            return Unpublished::device(&path);
+        }
+        let parent = directory_of(&path);
+        let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+        match rustix::fs::open(parent, flags, Mode::from_raw_mode(0o666)) {
+            Ok(file) => Ok(Unpublished { file: file.into(), place: Place::Nameless { path } }),
+            Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::ISDIR | rustix::io::Errno::INVAL) => {
+                let beside = scratch::Registered::beside(&path);
+                let file = File::options().read(true).write(true).create_new(true).open(beside.path())?;
+                Ok(Unpublished { file, place: Place::Beside { path, beside } })
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Refuses a path that no output can have, before any work is done. Says whether it is a block device.
+    pub(crate) fn check(path: &Path) -> io::Result<bool> {
+        match fs::metadata(path) {
+            Ok(found) if found.is_dir() => {
+                Err(io::Error::new(ErrorKind::IsADirectory, "the output is a directory"))
+            }
+            Ok(found) if found.file_type().is_block_device() => Ok(true),
+            Ok(found) if !found.is_file() => {
+                Err(io::Error::new(ErrorKind::InvalidInput, "the output is not a regular file"))
+            }
+            Ok(_) => Ok(false),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                // Without its directory there is nowhere to begin.
+                fs::metadata(directory_of(path)).map(|_| false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn device(path: &Path) -> io::Result<Unpublished> {
+        // O_EXCL on a block device fails if it is mounted or otherwise in use.
+        let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::EXCL;
+        let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+        let length = rustix::fs::seek(&file, rustix::fs::SeekFrom::End(0))?;
+        rustix::fs::seek(&file, rustix::fs::SeekFrom::Start(0))?;
+        // For a device this is BLKZEROOUT: discarded where that reads as zeros, written otherwise.
+        let zeroed =
+            rustix::fs::fallocate(&file, FallocateFlags::ZERO_RANGE | FallocateFlags::KEEP_SIZE, 0, length);
+        zeroed?;
+        Ok(Unpublished { file, place: Place::Device })
+    }
+
+    /// The size of the device that is written, in bytes; `None` for a file, which has any size.
+    pub(crate) fn capacity(&self) -> io::Result<Option<u64>> {
+        match self.place {
+            Place::Device => Ok(Some(rustix::fs::seek(&self.file, rustix::fs::SeekFrom::End(0))?)),
+            _ => Ok(None),
+        }
+    }
+
+    /// Makes the bytes durable and lets the name mean them.
+    pub(crate) fn publish(self) -> io::Result<()> {
+        self.file.sync_all()?;
+        let (path, from) = match self.place {
+            Place::Device => return Ok(()),
+            Place::Nameless { path } => {
+                // A link cannot replace a name, a rename can: so a name beside it for a moment.
+                let beside = scratch::Registered::beside(&path);
+                link(&self.file, beside.path())?;
+                (path, beside)
+            }
+            Place::Beside { path, beside } => (path, beside),
+        };
+        fs::rename(from.path(), &path)?;
+        from.keep();
+        sync_directory(&path)
+    }
+}
+
+/// Gives a nameless file a name.
+fn link(file: &File, path: &Path) -> io::Result<()> {
+    let by_number = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&file.as_fd()));
+    Ok(rustix::fs::linkat(CWD, by_number, CWD, path, AtFlags::SYMLINK_FOLLOW)?)
+}
+
+/// Makes a rename in the directory of `path` durable.
+pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
+    match File::open(directory_of(path))?.sync_all() {
+        // Some network filesystems cannot; there is nothing more to be done.
+        Err(error) if error.kind() == ErrorKind::InvalidInput => Ok(()),
+        done => done,
+    }
+}
+
+/// The directory that holds `path`.
+pub(crate) fn directory_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// Where a symlink at `path` leads: it is what it names that is replaced, not the link.
+fn resolve(path: &Path) -> io::Result<PathBuf> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.file_type().is_symlink() => match fs::canonicalize(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Err(io::Error::new(
+                ErrorKind::NotFound,
+                "the output is a symlink to something that does not exist",
+            )),
+            resolved => resolved,
+        },
+        _ => Ok(path.to_path_buf()),
+    }
+}
