@@ -2,6 +2,13 @@
 //!
 //! The other processes are this test binary again: [`child`] does what the environment says.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test may fail, and the child answers on its standard output"
+)]
+
 use std::cell::RefCell;
 use std::env;
 use std::fs;

@@ -1,5 +1,7 @@
 //! The store alone: what comes in, what does not, and what comes out again.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::cell::Cell;
 use std::fs;
 use std::io::{self, Read};
