@@ -1,5 +1,6 @@
 //! Bytes of a blob that keep coming although connections break.
 
+use std::fmt;
 use std::io::{self, Read};
 use std::sync::Arc;
 
@@ -182,6 +183,13 @@ impl Blob {
     fn too_long(&self) -> Error {
         let mismatch = Mismatch::Long { digest: self.digest, expected: self.size };
         Error::Mismatch { what: self.ask.what.clone(), host: self.host.clone(), mismatch }
+    }
+}
+
+impl fmt::Debug for Blob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Blob { digest, size, position, .. } = self;
+        write!(f, "Blob({digest}, {position} of {size} bytes)")
     }
 }
 

@@ -1,5 +1,6 @@
 //! What can be asked of a registry.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -60,6 +61,12 @@ impl Default for Options {
 #[derive(Clone)]
 pub struct Client {
     session: Arc<Session>,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").finish_non_exhaustive()
+    }
 }
 
 /// A manifest or index as it was received.

@@ -240,9 +240,23 @@ fn lost(error: ureq::Error, idle_timeout: Duration) -> Lost {
 fn tls(error: &rustls::Error) -> (String, Kind) {
     match error {
         rustls::Error::InvalidCertificate(cause) => {
-            (format!("its certificate is not trusted: {cause}"), Kind::Certificate)
+            (format!("its certificate is not trusted: {}", distrust(cause)), Kind::Certificate)
         }
         error => (format!("tls: {error}"), Kind::Broken),
+    }
+}
+
+/// Why a certificate is no good, for people.
+fn distrust(cause: &rustls::CertificateError) -> String {
+    use rustls::CertificateError as E;
+    match cause {
+        E::UnknownIssuer => "it comes from an unknown authority".into(),
+        E::Expired | E::ExpiredContext { .. } => "it has expired".into(),
+        E::NotValidYet | E::NotValidYetContext { .. } => "it is not valid yet".into(),
+        E::NotValidForName | E::NotValidForNameContext { .. } => "it is for another host".into(),
+        E::Revoked => "it is revoked".into(),
+        // The name of the case; what else it holds is for nobody to read.
+        other => format!("{other:?}").split([' ', '(', '{']).next().unwrap_or_default().into(),
     }
 }
 

@@ -254,14 +254,16 @@ fn one_token_for_all_threads() {
     assert_eq!(token_queries(&registry).len(), 1);
 }
 
-/// A registry that repeats another's challenge is not given the token that the other's users have.
+/// A registry that repeats another's challenge is not given the token that its user has for the other, even if
+/// the user has the same name at both.
 #[test]
 fn tokens_of_one_registry_are_not_for_another() {
     let (good, evil) = (start(), FakeRegistry::start());
     let directory = tempfile::tempdir().unwrap();
     good.require(Access::bearer_for(Some("user:pass"), None));
-    let auths = format!(r#"{{"auths":{{"{}":{{"auth":"dXNlcjpwYXNz"}}}}}}"#, good.host());
-    let client = client_with_config(&directory, &auths);
+    let login = |password: &str| json!({"username": "user", "password": password});
+    let config = json!({"auths": {good.host(): login("pass"), evil.host(): login("other")}});
+    let client = client_with_config(&directory, &config.to_string());
     client.manifest(&reference(&good)).unwrap();
     evil.require(Access::bearer_with(&[&format!(
         r#"Bearer realm="{}",service="test",scope="repository:a/b:pull""#,
@@ -270,12 +272,30 @@ fn tokens_of_one_registry_are_not_for_another() {
     let error = client.manifest(&reference(&evil)).unwrap_err();
     let expected = format!(
         "access to token for manifest {0}/a/b:latest is denied: {1} answered 401 for scope \"repository:a/b:pull\" \
-         (incorrect username or password); there are no credentials for it",
+         (incorrect username or password)",
         evil.host(),
         good.host()
     );
     assert_eq!(error.to_string(), expected);
     assert_eq!(sent(&evil), ["-"]);
+}
+
+/// Nor is a token of one login used for a repository that has another, though the registry wants the same.
+#[test]
+fn tokens_of_one_login_are_not_for_another() {
+    let registry = start();
+    registry.put_image("c/d", "latest", &[]);
+    let Access::Bearer { login, .. } = Access::bearer_for(Some("user:pass"), None) else { return };
+    let challenges = vec![r#"Bearer realm="{realm}",scope="all""#.to_string()];
+    registry.require(Access::Bearer { challenges, login, identity: None });
+    let directory = tempfile::tempdir().unwrap();
+    let (host, other) = (registry.host(), format!("{}/c", registry.host()));
+    let config = json!({"auths": {host: {"auth": "dXNlcjpwYXNz"}, other: {"auth": "eDp5"}}});
+    let client = client_with_config(&directory, &config.to_string());
+    client.manifest(&reference(&registry)).unwrap();
+    let error = client.manifest(&format!("{}/c/d", registry.host()).parse().unwrap()).unwrap_err();
+    assert!(matches!(error, Error::Denied { status: 401, anonymous: false, .. }), "{error}");
+    assert_eq!(sent(&registry), ["-", "Bearer token-1", "-"]);
 }
 
 /// 97: a login in each of its forms, the header or body that comes of it, and what is left to try.

@@ -139,7 +139,8 @@ fn encryption_is_not_given_up() {
 fn who_speaks_tls_is_not_spoken_to_without() {
     let registry = FakeRegistry::start_tls();
     registry.put_image("a/b", "latest", &[]);
-    let expected = "manifest HOST/a/b:latest: HOST: its certificate is not trusted: UnknownIssuer";
+    let expected =
+        "manifest HOST/a/b:latest: HOST: its certificate is not trusted: it comes from an unknown authority";
     assert_eq!(message(client().manifest(&reference(&registry)), &registry), expected);
     let insecure = Options { insecure: vec![registry.host()], ..options().0 };
     Client::new(insecure).unwrap().manifest(&reference(&registry)).unwrap();
