@@ -16,8 +16,8 @@ use crate::corpus::{self, Image, Unpacker};
 use crate::listing::{self, Kind, Line};
 use crate::tools::{command, run};
 
-/// The rootfs formats that are judged, as the end of the output's name; none for a directory.
-pub const FORMATS: [&str; 3] = [".ext4", ".tar", ""];
+/// The rootfs formats that are judged, as the end of the output's name, which tells the format.
+pub const FORMATS: [&str; 3] = [".ext4", ".tar", "/"];
 
 /// Fails unless e2fsck finds nothing at all to say against the file system in `rootfs`.
 pub fn e2fsck(rootfs: &Path) -> io::Result<()> {

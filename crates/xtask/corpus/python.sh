@@ -2,6 +2,9 @@
 # tar, with opaque directories as overlayfs finds them.
 . "$RECIPES/common.sh"
 
+python3 -m pip --version >/dev/null 2>&1 ||
+    DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends python3-pip
+
 # Storage of its own, so that nothing is left in the machine's.
 store() {
     buildah --root "$WORK/storage" --runroot "$WORK/run" "$@"
@@ -32,7 +35,7 @@ close_layer "apt-get install python3"
 
 open_layer next
 rm -r "$ROOT"/var/lib/apt/lists/* "$ROOT/usr/share/doc"
-pip_install requests==2.31.0 flask==2.3.3 numpy==1.26.4
+pip_install requests==2.31.0 flask==2.3.3 'numpy<2.2'
 close_layer "pip install the first versions"
 
 # Newer versions replace older ones file by file, and a directory is made anew: buildah says the

@@ -97,6 +97,8 @@ fn make(image: &Image, renew: bool) -> io::Result<()> {
 fn put(image: &Image, out: &Path) -> io::Result<()> {
     let place = corpus::directory().join(image.name);
     shell::run(shell::as_root("rm")?.arg("-rf").arg(stamp_file(image)).arg(&place))?;
+    // Some tools make files that only root reads; the tests also build as another user.
+    shell::run(shell::as_root("chmod")?.args(["-R", "a+rX"]).arg(out))?;
     shell::run(shell::as_root("mv")?.arg(out).arg(&place))?;
     fs::write(stamp_file(image), stamp(image)?)
 }

@@ -50,8 +50,7 @@ pub(crate) fn run(options: &Options) -> io::Result<()> {
             }
         };
         for format in judge::FORMATS {
-            let name = if format.is_empty() { "directory" } else { format };
-            check(name, judge::judge(&unlade, image, format).and_then(|found| none(&found, options.show)));
+            check(format, judge::judge(&unlade, image, format).and_then(|found| none(&found, options.show)));
         }
         check("alike", alike::alike(&unlade, image, ".ext4"));
         if image.name == "init" {
