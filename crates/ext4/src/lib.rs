@@ -2,6 +2,7 @@
 //!
 //! [`plan`] decides where everything goes and gives a [`Layout`]: data that can be printed. Its
 //! [`write`](Layout::write) then puts metadata and contents to their places and decides nothing.
+//!
 #![doc = include_str!("../../../docs/formats/ext4.md")]
 
 mod checksum;

@@ -130,9 +130,11 @@ impl Layout {
         self.survey.dropped_xattrs
     }
 
-    /// Byte ranges, ascending, that are not written (or not wholly) and that must read as zeros or that
-    /// whoever reads the filesystem takes for granted to: inode tables, the journal, bitmaps and descriptor
-    /// blocks that are not in use yet. A new file has zeros there; an old device needs them written.
+    /// Byte ranges, ascending, that must read as zeros where nothing is put: around superblocks, bitmaps,
+    /// inode tables and the journal. A new file has zeros there; an old device needs them written first.
+    ///
+    /// They overlap with what is written. The only other place where less than a block is put is the end of
+    /// a file.
     pub fn zeros(&self) -> Vec<Range<u64>> {
         let block = u64::from(self.block_size());
         let fixed = self.placed.groups.fixed.iter().map(|run| run.start..run.end());
