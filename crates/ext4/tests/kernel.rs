@@ -231,3 +231,28 @@ fn lists_as_getfacl_shows_them() {
     let shown = text(&ran);
     assert_eq!(shown.trim(), "user::rw-\nuser:1000:r--\ngroup::r--\ngroup:70000:rwx\nmask::rwx\nother::---");
 }
+
+/// Small blocks and long names: an index of three levels.
+#[test]
+fn directories_that_need_largedir() {
+    let mut b = Builder::new();
+    for n in 0..100_000 {
+        b.file(format!("large/{n:0100}"), 0);
+    }
+    let tree = b.tree();
+    for profile in [Profile::ReadWrite, Profile::ReadOnly] {
+        let image = build(&tree, &Options { block_size: BlockSize::B1024, profile, ..Options::default() });
+        image.check();
+        let index = image.debugfs("features");
+        assert!(index.contains("large_dir") == (profile == Profile::ReadWrite), "{index}");
+        let Some(mounted) = mount(&image, "rw") else { return };
+        compare(&tree, &mounted.at);
+        for n in 0..1000 {
+            fs::remove_file(mounted.at.join(format!("large/{:0100}", n * 97))).unwrap();
+            if profile == Profile::ReadWrite {
+                fs::write(mounted.at.join(format!("large/{:0100}", n + 1_000_000)), b"").unwrap();
+            }
+        }
+        mounted.unmount_and_check();
+    }
+}
