@@ -69,13 +69,12 @@ fn blobs() {
 #[test]
 fn slow_is_not_silent() {
     let registry = FakeRegistry::start();
-    let content = noise(2000);
+    let content = noise(30_000);
     let digest = registry.put_blob(&content);
-    registry.always("/blobs/", fault::drip(Duration::from_micros(500)));
-    let client = Client::new(Options { idle_timeout: Duration::from_millis(200), ..options().0 }).unwrap();
+    registry.always("/blobs/", fault::trickle(1000, Duration::from_millis(60)));
     let start = Instant::now();
-    assert_eq!(fetch(&client, &registry, &layer(digest, 2000), 0).unwrap(), content);
-    assert!(start.elapsed() > Duration::from_millis(600));
+    assert_eq!(fetch(&impatient(1), &registry, &layer(digest, 30_000), 0).unwrap(), content);
+    assert!(start.elapsed() > 4 * IDLE);
     assert_eq!(registry.exchanges().len(), 1);
 }
 

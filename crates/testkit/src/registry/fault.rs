@@ -84,6 +84,14 @@ pub fn drip(every: Duration) -> Fault {
     Fault::new(move |_, answer| answer.delivery.drip = Some(every))
 }
 
+/// The body comes in pieces.
+pub fn trickle(piece: usize, every: Duration) -> Fault {
+    Fault::new(move |_, answer| {
+        answer.delivery.drip = Some(every);
+        answer.delivery.piece = piece;
+    })
+}
+
 /// Even the head comes byte by byte.
 pub fn drip_head(every: Duration) -> Fault {
     Fault::new(move |_, answer| {

@@ -77,8 +77,10 @@ pub struct Delivery {
     pub reset: bool,
     /// After so many bytes of the body, say nothing more until the client leaves.
     pub hang: Option<usize>,
-    /// Send the body byte by byte, each after this time.
+    /// Send the body in pieces, each after this time.
     pub drip: Option<Duration>,
+    /// How large those pieces are; at least one byte.
+    pub piece: usize,
     /// Send the head byte by byte as well.
     pub drip_head: bool,
 }

@@ -187,7 +187,7 @@ fn send(
     let delivery = &response.delivery;
     wait(delivery.delay, stop);
     let head = response.head();
-    let pieces = |bytes: usize| if delivery.drip.is_some() { 1 } else { bytes.max(1) };
+    let piece = if delivery.drip.is_some() { delivery.piece.max(1) } else { 64 << 10 };
     for piece in head.chunks(if delivery.drip_head { 1 } else { head.len() }) {
         out.write_all(piece)?;
         out.flush()?;
@@ -197,7 +197,7 @@ fn send(
     }
     let end = [delivery.cut, delivery.hang].into_iter().flatten().min();
     let body = &response.body[..end.unwrap_or(response.body.len()).min(response.body.len())];
-    for piece in body.chunks(pieces(64 << 10)) {
+    for piece in body.chunks(piece) {
         wait(delivery.drip.unwrap_or_default(), stop);
         count(piece.len());
         response.write_piece(out, piece)?;
