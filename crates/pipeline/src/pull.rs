@@ -166,7 +166,10 @@ fn find<'a>(
         let image = in_store(reference, platform, store, options, report)?;
         // Without its layers it is only half of what "never" allows; the others fetch the rest.
         let enough = |image: &Image| options.policy != Policy::Never || store.missing(image).is_empty();
-        if let Some(image) = image.filter(enough) {
+        // A tag that another tool wrote may not say for which platform it is: the registry may have more.
+        let final_answer = reference.digest().is_some() || options.any_platform;
+        let fits = |image: &Image| final_answer || image.check_platform(platform).is_ok();
+        if let Some(image) = image.filter(enough).filter(fits) {
             check_platform(&image, source, platform, options)?;
             return Ok(Found { image, index: None, origin: None });
         }

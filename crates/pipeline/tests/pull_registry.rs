@@ -245,6 +245,14 @@ fn only_what_is_for_the_platform() {
     registry.reset();
     assert_eq!(pull(&forced).unwrap().descriptor.digest, image.digest);
     assert!(registry.exchanges().is_empty());
+    // Another tool's tag, which does not say what it is for, is no reason not to ask.
+    let other: Reference = name(&registry, ":other").parse().unwrap();
+    let media_type = oci::MediaType::parse(MANIFEST);
+    let silent = oci::Descriptor::new(media_type, image.digest, image.manifest.len() as u64);
+    store.tag(&other, silent, None).unwrap();
+    let said = pull_for("linux/arm64", &store, &other.to_string(), &options(Policy::Missing), &|_| {});
+    assert!(said.unwrap_err().contains("answered 404"));
+    assert!(pull_into(&store, &other.to_string(), &options(Policy::Never)).is_ok());
     // It is tagged as what it is.
     let reference: Reference = latest.parse().unwrap();
     assert!(store.image(&reference, &"linux/arm64".parse().unwrap()).unwrap().is_none());
