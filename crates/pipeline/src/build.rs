@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use hash::Digest;
 use oci::Image;
 use store::Store;
-use tree::{Notes, Tree, transform};
+use tree::{Notes, Remark, Tree, transform};
 
 use crate::directory::{self, Unkept};
 use crate::error::Error;
@@ -194,14 +194,7 @@ fn write_ext4(
     let layout = ext4::plan(tree, &options).map_err(Error::Ext4)?;
 
     let fail = |cause| Error::Output { path: path.into(), cause };
-    let output = Unpublished::create(path).map_err(fail)?;
-    match output.capacity().map_err(fail)? {
-        Some(capacity) if capacity < layout.size() => {
-            return Err(Error::Capacity { path: path.into(), capacity, needed: layout.size() });
-        }
-        Some(_) => {}
-        None => output.file.set_len(layout.size()).map_err(fail)?,
-    }
+    let output = Unpublished::create(path, layout.size()).map_err(fail)?;
     let mut file = FileOutput::new(&output.file, &spool, built.content_bytes, report);
     layout.write(tree, &mut file).map_err(Error::Ext4)?;
     file.finish().map_err(fail)?;
@@ -210,6 +203,8 @@ fn write_ext4(
     output.publish().map_err(fail)?;
 
     built.output_bytes = layout.size();
+    built.notes.count(Remark::TimeClamped, layout.clamped_times());
+    built.notes.count(Remark::XattrUnsupported, layout.dropped_xattrs());
     built.filesystem = Some(Filesystem {
         uuid,
         block_size: options.block_size.bytes(),
@@ -228,7 +223,8 @@ fn write_tar(
     built: &mut Built,
 ) -> Result<(), Error> {
     let fail = |cause| Error::Output { path: path.into(), cause };
-    let output = Unpublished::create(path).map_err(fail)?;
+    // A tarball spells its zeros out, so nothing has to be zeroed before.
+    let output = Unpublished::create(path, 0).map_err(fail)?;
     let mut file = FileOutput::new(&output.file, &spool, built.content_bytes, report);
     built.output_bytes = layer::write(tree, &mut file).map_err(Error::Tar)?;
     file.finish().map_err(fail)?;

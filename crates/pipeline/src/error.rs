@@ -61,16 +61,6 @@ pub enum Error {
         #[source]
         cause: io::Error,
     },
-    /// The block device is too small.
-    #[error("{} has {capacity} bytes, but the filesystem needs {needed}", path.display())]
-    Capacity {
-        /// The device.
-        path: PathBuf,
-        /// Its size in bytes.
-        capacity: u64,
-        /// The filesystem's size in bytes.
-        needed: u64,
-    },
     /// Standard output was closed by who reads it.
     #[error("standard output")]
     Stream(#[source] io::Error),

@@ -6,7 +6,8 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, FallocateFlags, Mode, OFlags};
+use rustix::fs::{AtFlags, CWD, FallocateFlags, Mode, OFlags, SeekFrom};
+use rustix::io::Errno;
 
 use crate::scratch;
 
@@ -27,24 +28,26 @@ enum Place {
 }
 
 impl Unpublished {
-    /// Starts the file that is to be `path`. What is there stays until [`Unpublished::publish`], unless it
-    /// is a block device: that is written in place, and zeroed first, since whoever writes leaves out zeros.
-    pub(crate) fn create(path: &Path) -> io::Result<Unpublished> {
+    /// Starts the file that is to be `path`, all zeros for `size` bytes. What is there stays until
+    /// [`Unpublished::publish`], unless it is a block device, which is written in place.
+    pub(crate) fn create(path: &Path, size: u64) -> io::Result<Unpublished> {
         let path = resolve(path)?;
         if Unpublished::check(&path)? {
-            return Unpublished::device(&path);
+            return Unpublished::device(&path, size);
         }
         let parent = directory_of(&path);
         let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
-        match rustix::fs::open(parent, flags, Mode::from_raw_mode(0o666)) {
-            Ok(file) => Ok(Unpublished { file: file.into(), place: Place::Nameless { path } }),
-            Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::ISDIR | rustix::io::Errno::INVAL) => {
+        let unpublished = match rustix::fs::open(parent, flags, Mode::from_raw_mode(0o666)) {
+            Ok(file) => Unpublished { file: file.into(), place: Place::Nameless { path } },
+            Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => {
                 let beside = scratch::Registered::beside(&path);
                 let file = File::options().read(true).write(true).create_new(true).open(beside.path())?;
-                Ok(Unpublished { file, place: Place::Beside { path, beside } })
+                Unpublished { file, place: Place::Beside { path, beside } }
             }
-            Err(error) => Err(error.into()),
-        }
+            Err(error) => return Err(error.into()),
+        };
+        unpublished.file.set_len(size)?;
+        Ok(unpublished)
     }
 
     /// Refuses a path that no output can have, before any work is done. Says whether it is a block device.
@@ -66,25 +69,22 @@ impl Unpublished {
         }
     }
 
-    fn device(path: &Path) -> io::Result<Unpublished> {
+    fn device(path: &Path, size: u64) -> io::Result<Unpublished> {
         // O_EXCL on a block device fails if it is mounted or otherwise in use.
         let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::EXCL;
         let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
-        let length = rustix::fs::seek(&file, rustix::fs::SeekFrom::End(0))?;
-        rustix::fs::seek(&file, rustix::fs::SeekFrom::Start(0))?;
-        // For a device this is BLKZEROOUT: discarded where that reads as zeros, written otherwise.
-        let zeroed =
-            rustix::fs::fallocate(&file, FallocateFlags::ZERO_RANGE | FallocateFlags::KEEP_SIZE, 0, length);
-        zeroed?;
-        Ok(Unpublished { file, place: Place::Device })
-    }
-
-    /// The size of the device that is written, in bytes; `None` for a file, which has any size.
-    pub(crate) fn capacity(&self) -> io::Result<Option<u64>> {
-        match self.place {
-            Place::Device => Ok(Some(rustix::fs::seek(&self.file, rustix::fs::SeekFrom::End(0))?)),
-            _ => Ok(None),
+        let capacity = rustix::fs::seek(&file, SeekFrom::End(0))?;
+        rustix::fs::seek(&file, SeekFrom::Start(0))?;
+        if capacity < size {
+            let text = format!("the device has {capacity} bytes, {size} are needed");
+            return Err(io::Error::new(ErrorKind::StorageFull, text));
         }
+        if size > 0 {
+            // For a device this is BLKZEROOUT: discarded where that reads as zeros, written otherwise.
+            let zeroed = FallocateFlags::ZERO_RANGE | FallocateFlags::KEEP_SIZE;
+            rustix::fs::fallocate(&file, zeroed, 0, size)?;
+        }
+        Ok(Unpublished { file, place: Place::Device })
     }
 
     /// Makes the bytes durable and lets the name mean them.

@@ -6,6 +6,7 @@ mod common;
 
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::slice::from_ref;
 use std::sync::Mutex;
 
 use common::{
@@ -43,7 +44,7 @@ fn an_image_as_it_should_be() {
     let layout = Layout::new();
     let large = vec![7; 3 << 20];
     let image = layout.image(AMD64, &[b"one", &large, b"one"]);
-    let source = layout.finish(&[image.clone()]);
+    let source = layout.finish(from_ref(&image));
     let store = Store::temporary(None).unwrap();
     let events = Mutex::new(Vec::new());
     let report = |event| events.lock().unwrap().push(event);
@@ -90,7 +91,7 @@ fn choosing() {
         entry
     };
     let attested = layout.index(&[attestation.clone(), one.clone()]);
-    let nested = layout.index(&[layout.index(&[layout.index(&[arm.clone()])])]);
+    let nested = layout.index(&[layout.index(&[layout.index(from_ref(&arm))])]);
     let without = |mut descriptor: Value| {
         descriptor.as_object_mut().unwrap().remove("platform");
         descriptor
@@ -157,7 +158,7 @@ fn choosing() {
         let source = layout.finish(&entries);
         assert_eq!(pulled(&layout, &format!("{source}{chosen}"), platform), expected, "{entries:?} {chosen}");
     }
-    let source = layout.finish(&[arm.clone()]);
+    let source = layout.finish(from_ref(&arm));
     let store = Store::temporary(None).unwrap();
     let forced = Options { any_platform: true, ..Options::default() };
     assert_eq!(pull_into(&store, &source, &forced).unwrap().descriptor.digest.to_string(), digest(&arm));
@@ -207,10 +208,10 @@ fn bytes_that_are_not_those_that_were_named() {
         let layout = Layout::new();
         let image = layout.image(AMD64, &[b"layer"]);
         let manifest: Value = serde_json::from_slice(&fs::read(layout.blob(&image)).unwrap()).unwrap();
-        let above = layout.index(&[image.clone()]);
+        let above = layout.index(from_ref(&image));
         let victim = [&manifest["config"], &image, &above][victim];
         flip(&layout, victim);
-        let source = layout.finish(&[above.clone()]);
+        let source = layout.finish(from_ref(&above));
         let found = fs::read(layout.blob(victim)).unwrap();
         assert_eq!(pulled(&layout, &source, AMD64), Err(wrong(victim, &found)));
     }
@@ -379,7 +380,7 @@ fn documents_that_are_only_odd() {
     for (number, make) in table.iter().enumerate() {
         let layout = Layout::new();
         let root = make(&layout);
-        let source = layout.finish(&[root.clone()]);
+        let source = layout.finish(from_ref(&root));
         assert_eq!(pulled(&layout, &source, AMD64), Ok(digest(&root)), "number {number}");
     }
 }
@@ -443,7 +444,7 @@ fn the_store_heals() {
     let layout = Layout::new();
     let image = layout.image(AMD64, &[b"layer"]);
     let manifest: Value = serde_json::from_slice(&fs::read(layout.blob(&image)).unwrap()).unwrap();
-    let source = layout.finish(&[image.clone()]);
+    let source = layout.finish(from_ref(&image));
     let store = Store::temporary(None).unwrap();
     pull_into(&store, &source, &Options::default()).unwrap();
     for victim in [&image, &manifest["config"], &manifest["layers"][0]] {

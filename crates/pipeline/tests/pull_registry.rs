@@ -5,6 +5,7 @@
 mod common;
 
 use std::fs;
+use std::slice::from_ref;
 use std::sync::{Arc, Mutex};
 
 use common::{INDEX, LAYER, Layout, MANIFEST, assert_sound, describe, index, platform, pull_for, pull_into};
@@ -96,7 +97,7 @@ fn an_image_of_several_platforms() {
     let layout = Layout::new();
     let images = [AMD64, "linux/arm64"].map(|platform| layout.image(platform, &[platform.as_bytes()]));
     let nested = layout.index(&images);
-    let top = index(&[nested.clone()]).to_string();
+    let top = index(from_ref(&nested)).to_string();
     for blob in fs::read_dir(layout.path.join("blobs/sha256")).unwrap() {
         registry.put_blob(&fs::read(blob.unwrap().path()).unwrap());
     }

@@ -33,6 +33,8 @@ pub enum Remark {
     MediaTypeDiffers,
     /// A time lies outside what the output can hold and was clamped.
     TimeClamped,
+    /// An extended attribute is none that the output can hold.
+    XattrUnsupported,
     /// Mode bits above 07777 were masked.
     ModeMasked,
 }
@@ -51,6 +53,7 @@ impl fmt::Display for Remark {
             Remark::TrailingBytes => "bytes behind the end of the archive ignored",
             Remark::MediaTypeDiffers => "layer is compressed in another way than its media type says",
             Remark::TimeClamped => "time clamped to what the output can hold",
+            Remark::XattrUnsupported => "extended attribute that the output cannot hold dropped",
             Remark::ModeMasked => "mode bits above 07777 masked",
         })
     }
@@ -96,6 +99,13 @@ impl Notes {
         *count += 1;
         if *count <= KEPT_OF_A_KIND {
             self.kept.push(note);
+        }
+    }
+
+    /// Counts a remark that was made `times` times, nobody knows where.
+    pub fn count(&mut self, remark: Remark, times: u64) {
+        if times > 0 {
+            *self.counts.entry(remark).or_default() += times;
         }
     }
 

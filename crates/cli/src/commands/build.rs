@@ -36,9 +36,9 @@ pub(crate) fn run(common: &Common, command: &Build) -> Outcome {
         allow_empty: command.allow_empty,
     };
 
-    let session = Session::start(common, &command.source)?;
+    let session = Session::start(common, &command.image, &command.source)?;
     let mut stdout = io::stdout().lock();
-    let built = session.with_image(&command.image, |image, report| {
+    let built = session.with_image(|image, report| {
         let target = if streamed { Target::Stream(&mut stdout) } else { Target::Path(&command.output) };
         pipeline::build(&session.store, image, &options, target, report)
     })?;

@@ -10,8 +10,8 @@ use crate::size;
 
 /// Shows an image's documents.
 pub(crate) fn run(common: &Common, command: &Inspect) -> Outcome {
-    let session = Session::start(common, &command.source)?;
-    let image = session.resolve(&command.image)?;
+    let session = Session::start(common, &command.image, &command.source)?;
+    let image = session.resolve()?;
     if command.json {
         println!("{:#}", to_json(&image));
     } else {

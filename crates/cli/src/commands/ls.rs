@@ -21,9 +21,9 @@ pub(crate) fn run(common: &Common, command: &Ls) -> Outcome {
         }
         None => Path::root(),
     };
-    let session = Session::start(common, &command.source)?;
+    let session = Session::start(common, &command.image, &command.source)?;
     let options = layer_options(&command.layers);
-    let merged = session.with_image(&command.image, |image, report| {
+    let merged = session.with_image(|image, report| {
         pipeline::merge(&session.store, image, &options, Contents::Drop, report)
     })?;
     session.show_notes(&merged.notes);

@@ -8,10 +8,10 @@ use crate::size;
 
 /// Brings an image into the store.
 pub(crate) fn run(common: &Common, command: &Pull) -> Outcome {
-    let mut session = Session::start(common, &command.source)?;
+    let mut session = Session::start(common, &command.image, &command.source)?;
     // Who says "pull" wants to know what the registry has now.
     session.default_pull(PullKind::Always);
-    let image = session.pull(&command.image)?;
+    let image = session.pull()?;
     if command.json {
         println!("{:#}", to_json(&image));
     } else if common.quiet {

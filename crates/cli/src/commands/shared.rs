@@ -1,10 +1,10 @@
 //! What commands that take an image have in common.
 
-use std::cell::Cell;
+use std::collections::BTreeSet;
 
 use oci::{Image, Platform};
 use pipeline::layers;
-use pipeline::source::Source;
+use pipeline::source::{Source, SourceError};
 use pipeline::{Event, Report, pull};
 use store::Store;
 use tree::Notes;
@@ -19,6 +19,7 @@ type Fallible<T> = Result<T, Box<dyn std::error::Error>>;
 pub(crate) struct Session {
     /// The store.
     pub(crate) store: Store,
+    source: Source,
     platform: Platform,
     pull: pull::Options,
     asked: Option<PullKind>,
@@ -28,8 +29,11 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Opens the store that the arguments name.
-    pub(crate) fn start(common: &Common, source: &SourceArgs) -> Fallible<Session> {
+    /// Opens the store that the arguments name, for the image called `name`.
+    pub(crate) fn start(common: &Common, name: &str, source: &SourceArgs) -> Fallible<Session> {
+        // What makes no sense is refused before anything is made.
+        let image = name.parse().map_err(|error: SourceError| Usage(error.to_string()))?;
+        let pull = pull_options(source)?;
         let platform = match &source.platform {
             Some(text) => text.parse().map_err(|error: oci::Error| Usage(error.to_string()))?,
             None => Platform::host(),
@@ -40,8 +44,9 @@ impl Session {
         };
         let mut session = Session {
             store: Store::open(&path)?,
+            source: image,
             platform,
-            pull: pull_options(source)?,
+            pull,
             asked: source.pull,
             progress: Progress::new(common),
             verbose: common.verbose > 0,
@@ -60,43 +65,38 @@ impl Session {
         };
     }
 
-    /// Brings an image into the store.
-    pub(crate) fn pull(&self, name: &str) -> Fallible<Image> {
-        let source = parse_source(name)?;
+    /// Brings the image into the store.
+    pub(crate) fn pull(&self) -> Fallible<Image> {
         let report = |event: Event| self.progress.report(event);
-        Ok(pull::pull(&source, &self.platform, &self.store, &self.pull, &report)?)
+        Ok(pull::pull(&self.source, &self.platform, &self.store, &self.pull, &report)?)
     }
 
-    /// Finds an image's manifest and config, without its layers.
-    pub(crate) fn resolve(&self, name: &str) -> Fallible<Image> {
-        let source = parse_source(name)?;
+    /// Finds the image's manifest and config, without its layers.
+    pub(crate) fn resolve(&self) -> Fallible<Image> {
         let report = |event: Event| self.progress.report(event);
-        Ok(pull::resolve(&source, &self.platform, &self.store, &self.pull, &report)?)
+        Ok(pull::resolve(&self.source, &self.platform, &self.store, &self.pull, &report)?)
     }
 
-    /// Brings an image into the store and does something with it. A stored blob that turns out corrupt is
-    /// fetched again, once.
+    /// Brings the image into the store and does something with it. A stored blob that turns out corrupt is
+    /// fetched again; one that is so again right afterwards is an error.
     pub(crate) fn with_image<T>(
         &self,
-        name: &str,
         mut work: impl FnMut(&Image, Report<'_>) -> Result<T, pipeline::Error>,
     ) -> Fallible<T> {
         let report = |event: Event| self.progress.report(event);
-        let healed = Cell::new(false);
+        let mut healed = BTreeSet::new();
         loop {
-            let image = self.pull(name)?;
+            let image = self.pull()?;
             let failure = match work(&image, &report) {
                 Ok(done) => return Ok(done),
                 Err(failure) => failure,
             };
-            let Some(blob) = failure.corrupt_blob().filter(|_| !healed.get()) else {
-                return Err(failure.into());
-            };
-            healed.set(true);
-            if !self.store.discard(&blob)? {
-                return Err(failure.into());
+            match failure.corrupt_blob() {
+                Some(blob) if healed.insert(blob) && self.store.discard(&blob)? => {
+                    self.say(&format!("blob {blob} in the store was corrupt and is fetched again"));
+                }
+                _ => return Err(failure.into()),
             }
-            self.say(&format!("blob {blob} in the store was corrupt and is fetched again"));
         }
     }
 
@@ -119,10 +119,6 @@ impl Session {
             }
         }
     }
-}
-
-fn parse_source(name: &str) -> Result<Source, Usage> {
-    name.parse().map_err(|error| Usage(format!("{error}")))
 }
 
 fn pull_options(args: &SourceArgs) -> Fallible<pull::Options> {

@@ -1,0 +1,83 @@
+//! Running the command in a directory of its own.
+
+#![allow(dead_code, reason = "each test file uses some of it")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+
+/// A directory with a tiny image and a store.
+pub(crate) struct Place {
+    directory: TempDir,
+}
+
+/// What a run of the command said.
+pub(crate) struct Said {
+    /// Exit code; `None` if a signal ended it.
+    pub(crate) code: Option<i32>,
+    /// Standard output.
+    pub(crate) out: String,
+    /// Standard error.
+    pub(crate) err: String,
+}
+
+impl Place {
+    /// A new one, with the image `oci:image`.
+    pub(crate) fn new() -> Place {
+        let directory = tempfile::tempdir_in(testkit::corpus::target()).unwrap();
+        testkit::image::hello(&directory.path().join("image")).unwrap();
+        Place { directory }
+    }
+
+    /// A path in it.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// The command with these arguments, not started yet.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_unlade"));
+        command.args(arguments).current_dir(self.directory.path());
+        command.env_remove("SOURCE_DATE_EPOCH").env("UNLADE_STORE", self.path("store"));
+        command.env("HOME", self.directory.path()).env("DOCKER_CONFIG", self.path("docker"));
+        command
+    }
+
+    /// Runs the command.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Said {
+        Said::from(self.command(arguments).output().unwrap())
+    }
+
+    /// Runs the command, which must succeed.
+    #[track_caller]
+    pub(crate) fn done(&self, arguments: &[&str]) -> Said {
+        let said = self.run(arguments);
+        assert_eq!(said.code, Some(0), "{arguments:?}: {}", said.err);
+        said
+    }
+
+    /// Names in the directory, hidden ones too.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.directory.path()).unwrap();
+        let mut names: Vec<String> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+}
+
+impl From<Output> for Said {
+    fn from(output: Output) -> Said {
+        Said {
+            code: output.status.code(),
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
+/// The sha256 of a file.
+pub(crate) fn sha256(path: &Path) -> String {
+    testkit::listing::sha256(path).unwrap()
+}
