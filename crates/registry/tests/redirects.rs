@@ -171,3 +171,25 @@ fn signed_urls_expire() {
     );
     assert_eq!(message(fetch(&client(), &registry, &layer(digest, 300_000), 0), &registry), expected);
 }
+
+/// A host that the registry sent us to may ask who we are, but it is not told, and no token is fetched for it.
+#[test]
+fn other_hosts_are_not_told_who_we_are() {
+    let (registry, store) = (FakeRegistry::start(), FakeRegistry::start());
+    let digest = registry.put_blob(b"content");
+    registry.always("/blobs/", redirect(&store.url("/elsewhere")));
+    let directory = tempfile::tempdir().unwrap();
+    let auths = format!(r#"{{"auths":{{"{}":{{"auth":"dXNlcjpwYXNz"}}}}}}"#, registry.host());
+    for access in [Access::Basic("user:pass".into()), Access::bearer_for(Some("user:pass"), None)] {
+        store.require(access);
+        let client = client_with_config(&directory, &auths);
+        let found = fetch(&client, &registry, &layer(digest, 7), 0);
+        let expected = format!(
+            "access to blob {digest} of HOST/a/b is denied: {} answered 401 \
+             (UNAUTHORIZED: authentication required); gave up after 5 attempts",
+            store.host()
+        );
+        assert_eq!(message(found, &registry), expected);
+    }
+    assert_eq!(sent(&store.exchanges()), vec!["/elsewhere -"; 10]);
+}
