@@ -4,76 +4,13 @@
 
 use std::fs;
 use std::io::Read as _;
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use hash::{Algorithm, Digest};
 use oci::{Descriptor, Document, Manifest, MediaType, Reference};
 use serde_json::json;
-use testkit::tools;
+use testkit::registry::debian::Server;
 use unlade_registry::{Client, Credentials, Error, Options, Places};
-
-/// A registry of its own, with what it stores.
-struct Server {
-    child: Child,
-    port: u16,
-    directory: tempfile::TempDir,
-}
-
-impl Server {
-    /// Starts one whose configuration's `http` and `auth` are these.
-    fn start(extra: &str, directory: tempfile::TempDir) -> Server {
-        // The port is free now; should somebody take it in between, the registry does not start.
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
-        let root = directory.path().join("data");
-        let config = format!(
-            "version: 0.1\nlog: {{level: warn}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\n\
-             http:\n  addr: 127.0.0.1:{port}\n{extra}\n",
-            root.display()
-        );
-        let path = directory.path().join("config.yml");
-        fs::write(&path, config).unwrap();
-        let log = fs::File::create(directory.path().join("log")).unwrap();
-        let child = tools::command("docker-registry")
-            .arg("serve")
-            .arg(&path)
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        let mut server = Server { child, port, directory };
-        let start = Instant::now();
-        while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
-            let log = fs::read_to_string(server.directory.path().join("log")).unwrap();
-            assert!(server.child.try_wait().unwrap().is_none(), "the registry did not start: {log}");
-            assert!(start.elapsed() < Duration::from_secs(20), "the registry does not answer: {log}");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        server
-    }
-
-    fn reference(&self, name: &str) -> Reference {
-        format!("localhost:{}/{name}", self.port).parse().unwrap()
-    }
-
-    /// Copies the layout at `layout` to `name`.
-    fn put(&self, layout: &Path, name: &str, arguments: &[&str]) {
-        let mut skopeo = tools::command("skopeo");
-        skopeo.args(["copy", "--quiet", "--dest-tls-verify=false"]).args(arguments);
-        skopeo.arg(format!("oci:{}:latest", layout.display()));
-        skopeo.arg(format!("docker://localhost:{}/{name}", self.port));
-        tools::run(&mut skopeo).unwrap();
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 /// An image of two layers as an OCI layout, and its layers' bytes.
 fn layout(directory: &Path) -> Vec<Vec<u8>> {
@@ -152,12 +89,12 @@ fn pull(client: &Client, reference: &Reference, layers: &[Vec<u8>]) {
 fn plain_http() {
     let directory = tempfile::tempdir().unwrap();
     let layers = layout(directory.path());
-    let server = Server::start("", tempfile::tempdir().unwrap());
-    server.put(directory.path(), "a/oci:latest", &["--preserve-digests"]);
-    server.put(directory.path(), "a/docker:v1", &["--format=v2s2"]);
+    let server = Server::start("", tempfile::tempdir().unwrap()).unwrap();
+    server.put(directory.path(), "a/oci:latest", &["--preserve-digests"]).unwrap();
+    server.put(directory.path(), "a/docker:v1", &["--format=v2s2"]).unwrap();
     let client = Client::new(Options::default()).unwrap();
-    pull(&client, &server.reference("a/oci"), &layers);
-    let docker = client.manifest(&server.reference("a/docker:v1")).unwrap();
+    pull(&client, &server.name("a/oci").parse().unwrap(), &layers);
+    let docker = client.manifest(&server.name("a/docker:v1").parse().unwrap()).unwrap();
     let docker_type = "application/vnd.docker.distribution.manifest.v2+json";
     assert_eq!(docker.media_type, Some(MediaType::parse(docker_type)));
 }
@@ -166,23 +103,11 @@ fn plain_http() {
 fn basic_over_tls() {
     let directory = tempfile::tempdir().unwrap();
     let layers = layout(directory.path());
-    let home = tempfile::tempdir().unwrap();
-    let file = |name: &str| home.path().join(name);
-
-    let mut htpasswd = tools::command("htpasswd");
-    let users = tools::run(htpasswd.args(["-Bbn", "user", "pass:word"])).unwrap();
-    fs::write(file("htpasswd"), users).unwrap();
-    certificates(home.path());
-    let extra = format!(
-        "  tls: {{certificate: {}, key: {}}}\nauth: {{htpasswd: {{realm: test, path: {}}}}}",
-        file("server.pem").display(),
-        file("server.key").display(),
-        file("htpasswd").display(),
-    );
-    let root = fs::read(file("ca.pem")).unwrap();
-    let server = Server::start(&extra, home);
-    server.put(directory.path(), "a/b:latest", &["--preserve-digests", "--dest-creds=user:pass:word"]);
-    let reference = server.reference("a/b");
+    let (server, root) = Server::start_closed("user", "pass:word").unwrap();
+    server
+        .put(directory.path(), "a/b:latest", &["--preserve-digests", "--dest-creds=user:pass:word"])
+        .unwrap();
+    let reference: Reference = server.name("a/b").parse().unwrap();
 
     let logins = tempfile::tempdir().unwrap();
     let config = logins.path().join("config.json");
@@ -218,21 +143,5 @@ fn basic_over_tls() {
         format!(
             "manifest {reference}: {host}: its certificate is not trusted: it comes from an unknown authority"
         )
-    );
-}
-
-/// A private authority, and a server's certificate from it.
-fn certificates(directory: &Path) {
-    let openssl = |arguments: &str| {
-        let mut command: Command = tools::command("openssl");
-        command.current_dir(directory).args(arguments.split(' '));
-        tools::run(&mut command).unwrap();
-    };
-    let key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
-    openssl(&format!("req -x509 {key} -keyout ca.key -out ca.pem -subj /CN=test-authority -days 2"));
-    openssl(&format!("req {key} -keyout server.key -out server.csr -subj /CN=localhost"));
-    fs::write(directory.join("names"), "subjectAltName=DNS:localhost,IP:127.0.0.1\n").unwrap();
-    openssl(
-        "x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names -out server.pem",
     );
 }

@@ -11,6 +11,7 @@ use hash::Digest;
 use serde_json::json;
 
 mod access;
+pub mod debian;
 pub mod fault;
 mod message;
 mod serve;
