@@ -31,7 +31,7 @@ fn tar_through_gnu_tar() {
 
 #[test]
 fn directory_as_it_is() {
-    all_equal("");
+    all_equal("/");
 }
 
 #[test]
