@@ -35,6 +35,10 @@ pub(crate) struct Common {
     #[arg(long, global = true, value_name = "DIR", env = "UNLADE_STORE", value_hint = ValueHint::DirPath)]
     pub(crate) store: Option<PathBuf>,
 
+    /// Keep nothing: use a store that is gone afterwards
+    #[arg(long, global = true, conflicts_with = "store")]
+    pub(crate) no_store: bool,
+
     /// Say nothing but errors
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub(crate) quiet: bool,
@@ -193,6 +197,10 @@ pub(crate) struct LayerArgs {
     /// Most bytes that a layer may expand to
     #[arg(long, value_name = "SIZE", value_parser = size::parse)]
     pub(crate) max_expanded: Option<u64>,
+
+    /// Most bytes that all layers may expand to together
+    #[arg(long, value_name = "SIZE", value_parser = size::parse)]
+    pub(crate) max_image_expanded: Option<u64>,
 
     /// Most expanded bytes for each compressed one
     #[arg(long, value_name = "N")]

@@ -77,7 +77,11 @@ pub(crate) fn code_of(error: &(dyn Error + 'static)) -> Option<Code> {
     if let Some(pull::Error::NotInStore { .. }) = error.downcast_ref() {
         return Some(Code::NotFound);
     }
-    match error.downcast_ref()? {
+    let mut error: &registry::Error = error.downcast_ref()?;
+    while let registry::Error::GaveUp { last, .. } = error {
+        error = last;
+    }
+    match error {
         registry::Error::NotFound { .. } => Some(Code::NotFound),
         registry::Error::Denied { .. } => Some(Code::Denied),
         _ => None,

@@ -35,6 +35,22 @@ pub struct Options {
     pub allow_empty: bool,
 }
 
+impl Options {
+    /// All that decides the bytes of the output beside the image, as text.
+    fn spelled(&self) -> String {
+        // What only bounds or speeds up the reading does not change what is read.
+        let read = &self.layers.read;
+        let kept = [
+            !read.drop_devices,
+            read.keep_overlay_xattrs,
+            read.keep_selinux,
+            read.keep_rootless_xattrs,
+            read.keep_lazy_pull_metadata,
+        ];
+        format!("{:?} kept {kept:?} latest {:?}", self.format, self.latest_mtime)
+    }
+}
+
 /// What a rootfs is written as.
 #[derive(Debug, Clone)]
 pub enum Format {
@@ -163,8 +179,8 @@ pub fn build(
         notes,
     };
     match (&options.format, target) {
-        (Format::Ext4(options), Target::Path(path)) => {
-            write_ext4(&tree, spool, options, path, report, &mut built)?;
+        (Format::Ext4(ext4), Target::Path(path)) => {
+            write_ext4(&tree, spool, ext4, &options.spelled(), path, report, &mut built)?;
         }
         (Format::Tar, Target::Path(path)) => write_tar(&tree, spool, path, report, &mut built)?,
         (Format::Tar, Target::Stream(stream)) => {
@@ -184,11 +200,12 @@ fn write_ext4(
     tree: &Tree,
     spool: Spool,
     options: &Ext4,
+    variant: &str,
     path: &Path,
     report: Report<'_>,
     built: &mut Built,
 ) -> Result<(), Error> {
-    let identity = Identity::derive(&built.manifest, &format!("ext4 {:?}", options.options));
+    let identity = Identity::derive(&built.manifest, variant);
     let uuid = options.uuid.unwrap_or(identity.uuid);
     let options = ext4::Options { uuid, hash_seed: identity.hash_seed, ..options.options.clone() };
     let layout = ext4::plan(tree, &options).map_err(Error::Ext4)?;

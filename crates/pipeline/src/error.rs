@@ -92,6 +92,12 @@ pub enum LayerFault {
         /// The media type.
         stated: String,
     },
+    /// All layers together expand to too many bytes.
+    #[error("the image expands to more bytes than the limit of {limit}")]
+    ImageTooLarge {
+        /// The limit in bytes.
+        limit: u64,
+    },
     /// It is malformed, hostile or beyond a limit.
     #[error(transparent)]
     Layer(layer::Error),
@@ -101,6 +107,7 @@ impl Error {
     /// The blob in the store that is to be fetched again, if that is what is wrong.
     pub fn corrupt_blob(&self) -> Option<Digest> {
         match self {
+            Error::Store(error) => error.corrupt_blob(),
             Error::Layer { blob, fault, .. } if matches!(**fault, LayerFault::Corrupt(_)) => Some(*blob),
             _ => None,
         }

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread;
 
@@ -30,17 +30,35 @@ use crate::event::{Event, Report};
 use crate::pipe::{self, Sender};
 use crate::spool::Spool;
 
+/// How many bytes all layers of an image may expand to together: four times what one may, so that many small
+/// bombs do not do what a large one cannot.
+pub const IMAGE_MAX: u64 = 1 << 40;
+
 /// How the layers of an image are read.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Options {
     /// What is kept, dropped and refused.
     pub read: ReadOptions,
     /// How far a blob may expand.
     pub expand: layer::compression::Limits,
+    /// Most bytes that all layers may expand to together; [`IMAGE_MAX`].
+    pub image_expanded: u64,
     /// How many layers are read at once; 0 for as many as there are processors.
     pub parallel: usize,
     /// Whether a blob that is compressed in another way than its media type says is refused.
     pub strict_media_type: bool,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            read: ReadOptions::default(),
+            expand: layer::compression::Limits::default(),
+            image_expanded: IMAGE_MAX,
+            parallel: 0,
+            strict_media_type: false,
+        }
+    }
 }
 
 /// What happens to the contents of files.
@@ -74,6 +92,7 @@ pub fn read(
     let spool = Spool::new(image.manifest.layers.len());
     let next = AtomicUsize::new(0);
     let stop = AtomicBool::new(false);
+    let expanded = AtomicU64::new(0);
     let parallel = match options.parallel {
         0 => thread::available_parallelism().map_or(1, |n| n.get()),
         parallel => parallel,
@@ -82,13 +101,14 @@ pub fn read(
     thread::scope(|scope| {
         for _ in 0..parallel.min(tasks.len()) {
             let sender = sender.clone();
-            let (tasks, spool, next, stop) = (&tasks, &spool, &next, &stop);
+            let (tasks, spool, next) = (&tasks, &spool, &next);
+            let shared = Shared { options, stop: &stop, expanded: &expanded, report };
             scope.spawn(move || {
                 while let Some(task) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    if stop.load(Ordering::Relaxed) {
+                    if shared.stop.load(Ordering::Relaxed) {
                         return;
                     }
-                    let done = read_task(store, task, options, contents, spool, stop, report);
+                    let done = read_task(store, task, contents, spool, shared);
                     if sender.send((task, done)).is_err() {
                         return;
                     }
@@ -140,14 +160,23 @@ fn hand_over(
     waiting.into_values().find_map(Result::err).map_or(Ok(()), Err)
 }
 
+/// What all layers of an image have in common while they are read.
+#[derive(Clone, Copy)]
+struct Shared<'a> {
+    options: &'a Options,
+    /// Set once nobody wants the rest.
+    stop: &'a AtomicBool,
+    /// Bytes that came out of all layers so far.
+    expanded: &'a AtomicU64,
+    report: Report<'a>,
+}
+
 fn read_task(
     store: &Store,
     task: &Task<'_>,
-    options: &Options,
     contents: Contents<'_>,
     spool: &Spool,
-    stop: &AtomicBool,
-    report: Report<'_>,
+    shared: Shared<'_>,
 ) -> Result<Layer, Error> {
     let oci::Layer { descriptor, diff_id } = task.layer;
     let fail = |fault| Error::Layer { number: task.number, blob: descriptor.digest, fault: Box::new(fault) };
@@ -158,9 +187,7 @@ fn read_task(
         layer: task.layer,
         verify_blob: !store.is_fresh(&descriptor.digest),
         verify_diff_id: !known,
-        options,
-        stop,
-        report,
+        shared,
     };
     let layer = match contents {
         Contents::Drop => reading.run(blob, io::sink()),
@@ -190,9 +217,7 @@ struct Reading<'a> {
     /// Not if this process checked every byte when it put the blob into the store, moments ago.
     verify_blob: bool,
     verify_diff_id: bool,
-    options: &'a Options,
-    stop: &'a AtomicBool,
-    report: Report<'a>,
+    shared: Shared<'a>,
 }
 
 impl Reading<'_> {
@@ -208,7 +233,7 @@ impl Reading<'_> {
                 (to_all, to_parse, None)
             };
             let expanded = scope.spawn(move || self.expand(compressed, to_all));
-            let parsed = layer::read(self.number, to_parse, contents, &self.options.read);
+            let parsed = layer::read(self.number, to_parse, contents, &self.shared.options.read);
             // The cause before what follows from it: a blob that is not the one asked for explains all else,
             // one that does not expand explains a tarball cut short, and that another diff ID.
             join(verified)?;
@@ -222,11 +247,15 @@ impl Reading<'_> {
 
     /// Expands a blob to its end, and says how it was compressed.
     fn expand(&self, compressed: pipe::Reader, to_all: Sender) -> Result<layer::Compression, LayerFault> {
-        let limits = self.options.expand.clone();
+        let limits = self.shared.options.expand.clone();
         let expander = Expander::new(compressed, limits).map_err(LayerFault::Layer)?;
         let compression = expander.compression();
-        match to_all.send_all(expander, |_| {}) {
+        let counted = Counted { inner: expander, shared: self.shared };
+        match to_all.send_all(counted, |_| {}) {
             Ok(_) => Ok(compression),
+            Err(error) if error.kind() == io::ErrorKind::QuotaExceeded => {
+                Err(LayerFault::ImageTooLarge { limit: self.shared.options.image_expanded })
+            }
             Err(error) => Err(match error.downcast::<layer::Error>() {
                 Ok(error) => LayerFault::Layer(error),
                 Err(error) => LayerFault::Blob(error),
@@ -242,7 +271,7 @@ impl Reading<'_> {
         let seen = |chunk: &[u8]| {
             done += chunk.len() as u64;
             let (layer, blob, total) = (self.number, descriptor.digest, descriptor.size);
-            (self.report)(Event::Read { layer, blob, done, total });
+            (self.shared.report)(Event::Read { layer, blob, done, total });
         };
         if !self.verify_blob {
             return to_expand.send_all(blob, seen).map(drop).map_err(LayerFault::Blob);
@@ -253,7 +282,7 @@ impl Reading<'_> {
         };
         let mut verifier = Verifier::new(blob, descriptor.digest, Some(descriptor.size));
         let sent = to_expand.send_all(&mut verifier, seen);
-        if !sent.map_err(fault)? && !self.stop.load(Ordering::Relaxed) {
+        if !sent.map_err(fault)? && !self.shared.stop.load(Ordering::Relaxed) {
             let mut buffer = vec![0; 1 << 20];
             while verifier.read(&mut buffer).map_err(fault)? > 0 {}
         }
@@ -281,12 +310,32 @@ impl Reading<'_> {
         if agree {
             return Ok(());
         }
-        if self.options.strict_media_type {
+        if self.shared.options.strict_media_type {
             return Err(LayerFault::MediaType { stated: name.clone() });
         }
         let name = name.as_bytes().into();
         layer.notes.push(Note { remark: Remark::MediaTypeDiffers, layer: self.number, entry: None, name });
         Ok(())
+    }
+}
+
+/// Counts what comes out of all layers, and stops when it is too much or nobody wants it any more.
+struct Counted<'a, R> {
+    inner: R,
+    shared: Shared<'a>,
+}
+
+impl<R: Read> Read for Counted<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        let before = self.shared.expanded.fetch_add(count as u64, Ordering::Relaxed);
+        if before.saturating_add(count as u64) > self.shared.options.image_expanded {
+            return Err(io::ErrorKind::QuotaExceeded.into());
+        }
+        if self.shared.stop.load(Ordering::Relaxed) {
+            return Err(io::Error::other("another layer failed"));
+        }
+        Ok(count)
     }
 }
 

@@ -156,7 +156,7 @@ mod tests {
 
     #[test]
     fn every_reader_gets_every_byte() {
-        let bytes: Vec<u8> = (0..3 * CHUNK + 17).map(|n| (n * 7 >> 3) as u8).collect();
+        let bytes: Vec<u8> = (0..3 * CHUNK + 17).map(|n| ((n * 7) >> 3) as u8).collect();
         let (sender, [mut one, mut other]) = Sender::with_readers();
         std::thread::scope(|scope| {
             let sent = scope.spawn(|| sender.send_all(&bytes[..], |_| {}));

@@ -17,6 +17,13 @@ pub fn remove_all() {
     }
 }
 
+/// Registers what is removed by its owner in the ordinary way, and here only for a signal's sake.
+pub fn register(path: &Path) {
+    if let Ok(mut names) = NAMES.lock() {
+        names.push(path.to_path_buf());
+    }
+}
+
 /// A temporary name in the filesystem. Whatever has it is removed when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Registered(PathBuf);
@@ -31,9 +38,7 @@ impl Registered {
         name.push(stem.chars().take(50).collect::<String>());
         name.push(format!(".unlade-{}-{number}", std::process::id()));
         let path = path.with_file_name(name);
-        if let Ok(mut names) = NAMES.lock() {
-            names.push(path.clone());
-        }
+        register(&path);
         Registered(path)
     }
 

@@ -38,12 +38,8 @@ impl Session {
             Some(text) => text.parse().map_err(|error: oci::Error| Usage(error.to_string()))?,
             None => Platform::host(),
         };
-        let path = match &common.store {
-            Some(path) => path.clone(),
-            None => Store::default_path()?,
-        };
         let mut session = Session {
-            store: Store::open(&path)?,
+            store: open_store(common)?,
             source: image,
             platform,
             pull,
@@ -121,6 +117,18 @@ impl Session {
     }
 }
 
+fn open_store(common: &Common) -> Fallible<Store> {
+    if common.no_store {
+        let store = Store::temporary(None)?;
+        pipeline::scratch::register(store.path());
+        return Ok(store);
+    }
+    Ok(match &common.store {
+        Some(path) => Store::open(path)?,
+        None => Store::open(&Store::default_path()?)?,
+    })
+}
+
 fn pull_options(args: &SourceArgs) -> Fallible<pull::Options> {
     Ok(pull::Options {
         any_platform: args.any_platform,
@@ -162,6 +170,7 @@ pub(crate) fn layer_options(args: &LayerArgs) -> layers::Options {
     set(&mut read.depth, args.max_depth);
     set(&mut options.expand.expanded, args.max_expanded);
     set(&mut options.expand.ratio, args.max_ratio);
+    set(&mut options.image_expanded, args.max_image_expanded);
     options
 }
 
