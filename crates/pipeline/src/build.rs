@@ -3,119 +3,23 @@
 //! This page is the whole path. [`merge`] reads the layers and puts one on top of the other; [`build`] lets a
 //! format plan and write what came out.
 
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use hash::Digest;
 use oci::Image;
 use store::Store;
 use tree::{Notes, Remark, Tree, transform};
 
+use crate::built::{Built, Filesystem, measure};
 use crate::directory::{self, Unkept};
 use crate::error::Error;
 use crate::event::Report;
 use crate::identity::Identity;
 use crate::layers::{self, Contents};
+use crate::options::{Ext4, Format, Options, Target, check_target, scratch_directory};
 use crate::output::{FileOutput, StreamOutput};
 use crate::publish::Unpublished;
 use crate::spool::Spool;
-
-/// What the caller decides about a build.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// What is written.
-    pub format: Format,
-    /// How the layers are read.
-    pub layers: layers::Options,
-    /// No time in the rootfs is later than this, in seconds since 1970.
-    pub latest_mtime: Option<i64>,
-    /// Where contents wait to be written; by default beside the output, so that they can be reflinked.
-    pub scratch: Option<PathBuf>,
-    /// Whether an image without any file is built rather than refused.
-    pub allow_empty: bool,
-}
-
-impl Options {
-    /// All that decides the bytes of the output beside the image, as text.
-    fn spelled(&self) -> String {
-        // What only bounds or speeds up the reading does not change what is read.
-        let read = &self.layers.read;
-        let kept = [
-            !read.drop_devices,
-            read.keep_overlay_xattrs,
-            read.keep_selinux,
-            read.keep_rootless_xattrs,
-            read.keep_lazy_pull_metadata,
-        ];
-        format!("{:?} kept {kept:?} latest {:?}", self.format, self.latest_mtime)
-    }
-}
-
-/// What a rootfs is written as.
-#[derive(Debug, Clone)]
-pub enum Format {
-    /// An ext4 filesystem.
-    Ext4(Ext4),
-    /// A tarball.
-    Tar,
-    /// A directory of the host.
-    Directory,
-}
-
-/// What the caller decides about an ext4 filesystem.
-#[derive(Debug, Clone, Default)]
-pub struct Ext4 {
-    /// All but the identifiers.
-    pub options: ext4::Options,
-    /// The UUID, if it is not to be derived.
-    pub uuid: Option<[u8; 16]>,
-}
-
-/// Where a rootfs goes.
-pub enum Target<'a> {
-    /// A file, a block device, or for [`Format::Directory`] a directory.
-    Path(&'a Path),
-    /// Anything that takes bytes in order.
-    Stream(&'a mut dyn Write),
-}
-
-/// What was built.
-#[derive(Debug, Clone)]
-pub struct Built {
-    /// The image.
-    pub manifest: Digest,
-    /// How many layers it has.
-    pub layers: usize,
-    /// How many names the rootfs has.
-    pub names: u64,
-    /// Bytes of its files, each counted once, holes left out.
-    pub content_bytes: u64,
-    /// Bytes of the output, holes included; 0 for a directory.
-    pub output_bytes: u64,
-    /// Bytes that waited in the scratch directory.
-    pub scratch_bytes: u64,
-    /// What a filesystem has beside its files; `None` for the other formats.
-    pub filesystem: Option<Filesystem>,
-    /// What a directory of the host could not hold.
-    pub unkept: Unkept,
-    /// What was noticed.
-    pub notes: Notes,
-}
-
-/// What a filesystem has.
-#[derive(Debug, Clone)]
-pub struct Filesystem {
-    /// Its UUID.
-    pub uuid: [u8; 16],
-    /// Bytes of a block.
-    pub block_size: u32,
-    /// Blocks that are free.
-    pub free_blocks: u64,
-    /// Inodes in all.
-    pub inodes: u64,
-    /// Inodes that are free.
-    pub free_inodes: u64,
-}
 
 /// An image's merged tree, and where the contents of its files are.
 pub struct Merged {
@@ -156,7 +60,7 @@ pub fn build(
     report: Report<'_>,
 ) -> Result<Built, Error> {
     check_target(options, &target)?;
-    let scratch = scratch(options, &target);
+    let scratch = scratch_directory(options, &target);
     let merged = merge(store, image, &options.layers, Contents::Keep(&scratch), report)?;
     let Merged { mut tree, spool, notes } = merged;
 
@@ -261,50 +165,6 @@ fn write_directory(
     drop(spool);
     built.unkept = written.unkept;
     written.publish().map_err(|cause| Error::Output { path: path.into(), cause })
-}
-
-/// Refuses what cannot work before any work is done.
-fn check_target(options: &Options, target: &Target<'_>) -> Result<(), Error> {
-    let invalid = |text: &str| std::io::Error::new(std::io::ErrorKind::InvalidInput, text);
-    match (&options.format, target) {
-        (Format::Tar, Target::Stream(_)) => Ok(()),
-        (Format::Ext4(_) | Format::Directory, Target::Stream(_)) => {
-            Err(Error::Stream(invalid("only a tarball can be written front to back")))
-        }
-        (Format::Directory, Target::Path(path)) => {
-            directory::check_free(path).map_err(|cause| Error::Output { path: path.to_path_buf(), cause })
-        }
-        (Format::Ext4(_) | Format::Tar, Target::Path(path)) => {
-            let checked = Unpublished::check(path).map(|_is_device| ());
-            checked.map_err(|cause| Error::Output { path: path.to_path_buf(), cause })
-        }
-    }
-}
-
-/// Where contents wait: where the caller says, else beside a file that is written, else where temporary
-/// files go.
-fn scratch(options: &Options, target: &Target<'_>) -> PathBuf {
-    match (&options.scratch, target) {
-        (Some(directory), _) => directory.clone(),
-        (None, Target::Path(path)) if !path.starts_with("/dev") => crate::publish::directory_of(path).into(),
-        (None, _) => std::env::temp_dir(),
-    }
-}
-
-/// Counts the names below the root and the bytes of contents.
-fn measure(tree: &Tree) -> (u64, u64) {
-    let (mut names, mut bytes) = (0, 0);
-    let mut seen = vec![false; tree.table_length()];
-    let mut walk = tree.walk();
-    walk.step();
-    while let Some(visit) = walk.step() {
-        names += 1;
-        let known = std::mem::replace(&mut seen[visit.node.index()], true);
-        if let (tree::Kind::File(content), false) = (&tree.node(visit.node).kind, known) {
-            bytes += content.data_length();
-        }
-    }
-    (names, bytes)
 }
 
 /// A tarball goes to a stream: what fails then is mostly the stream.

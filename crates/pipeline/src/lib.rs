@@ -3,11 +3,13 @@
 //! Start reading at [`build`](mod@build).
 
 pub mod build;
+pub mod built;
 pub mod directory;
 pub mod error;
 pub mod event;
 mod identity;
 pub mod layers;
+pub mod options;
 mod output;
 mod pipe;
 mod publish;
@@ -16,6 +18,8 @@ pub mod scratch;
 pub mod source;
 mod spool;
 
-pub use build::{Built, Ext4, Filesystem, Format, Merged, Options, Target, build, merge};
+pub use build::{Merged, build, merge};
+pub use built::{Built, Filesystem};
 pub use error::{Error, LayerFault};
 pub use event::{Event, Report};
+pub use options::{Ext4, Format, Options, Target};

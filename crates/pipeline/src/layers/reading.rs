@@ -1,0 +1,159 @@
+//! Reading one layer.
+//!
+//! ```text
+//! blob ─▶ verify (digest) ─▶ expand ─┬─▶ hash (diff ID)
+//!                                    └─▶ layer::read ─▶ changes, spool
+//! ```
+//!
+//! Each arrow is a bounded queue between threads, so memory does not grow with the layers, and hashing costs
+//! no time where a core is free for it. A diff ID that was verified once is known by its blob's digest, and
+//! not computed again.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::sync::atomic::Ordering;
+use std::thread;
+
+use hash::{Hasher, Mismatch, Verifier};
+use layer::{Expander, Layer};
+use tree::{Note, Remark};
+
+use super::Shared;
+use crate::error::LayerFault;
+use crate::event::Event;
+use crate::pipe::{self, Sender};
+
+/// What the threads of one layer need to know.
+pub(super) struct Reading<'a> {
+    pub(super) number: u32,
+    pub(super) layer: oci::Layer<'a>,
+    /// Not if this process checked every byte when it put the blob into the store, moments ago.
+    pub(super) verify_blob: bool,
+    pub(super) verify_diff_id: bool,
+    pub(super) shared: Shared<'a>,
+}
+
+impl Reading<'_> {
+    /// Reads `blob` to its end; the bytes of files go to `contents`.
+    pub(super) fn run(&self, blob: File, contents: impl Write) -> Result<Layer, LayerFault> {
+        let (to_expand, [compressed]) = Sender::with_readers();
+        thread::scope(|scope| {
+            let verified = scope.spawn(move || self.verify(blob, to_expand));
+            let (to_all, to_parse, hashed) = if self.verify_diff_id {
+                let (to_all, [to_parse, to_hash]) = Sender::with_readers();
+                (to_all, to_parse, Some(scope.spawn(move || self.hash(to_hash))))
+            } else {
+                let (to_all, [to_parse]) = Sender::with_readers();
+                (to_all, to_parse, None)
+            };
+            let expanded = scope.spawn(move || self.expand(compressed, to_all));
+            let parsed = layer::read(self.number, to_parse, contents, &self.shared.options.read);
+            // The cause before what follows from it: a blob that is not the one asked for explains all else,
+            // one that does not expand explains a tarball cut short, and that another diff ID.
+            join(verified)?;
+            let found = join(expanded)?;
+            let mut layer = parsed.map_err(LayerFault::Layer)?;
+            hashed.map_or(Ok(()), join)?;
+            self.check_media_type(found, &mut layer)?;
+            Ok(layer)
+        })
+    }
+
+    /// Expands a blob to its end, and says how it was compressed.
+    fn expand(&self, compressed: pipe::Reader, to_all: Sender) -> Result<layer::Compression, LayerFault> {
+        let limits = self.shared.options.expand.clone();
+        let expander = Expander::new(compressed, limits).map_err(LayerFault::Layer)?;
+        let compression = expander.compression();
+        let counted = Counted { inner: expander, shared: self.shared };
+        match to_all.send_all(counted, |_| {}) {
+            Ok(_) => Ok(compression),
+            Err(error) if error.kind() == io::ErrorKind::QuotaExceeded => {
+                Err(LayerFault::ImageTooLarge { limit: self.shared.options.image_expanded })
+            }
+            Err(error) => Err(match error.downcast::<layer::Error>() {
+                Ok(error) => LayerFault::Layer(error),
+                Err(error) => LayerFault::Blob(error),
+            }),
+        }
+    }
+
+    /// Checks the blob against its digest and size to its end, even if nobody wants the bytes any more: only
+    /// then is it known whether the blob or the layer in it is at fault.
+    fn verify(&self, blob: File, to_expand: Sender) -> Result<(), LayerFault> {
+        let descriptor = self.layer.descriptor;
+        let mut done = 0;
+        let seen = |chunk: &[u8]| {
+            done += chunk.len() as u64;
+            let (layer, blob, total) = (self.number, descriptor.digest, descriptor.size);
+            (self.shared.report)(Event::Read { layer, blob, done, total });
+        };
+        if !self.verify_blob {
+            return to_expand.send_all(blob, seen).map(drop).map_err(LayerFault::Blob);
+        }
+        let fault = |error: io::Error| match error.downcast::<Mismatch>() {
+            Ok(mismatch) => LayerFault::Corrupt(mismatch),
+            Err(error) => LayerFault::Blob(error),
+        };
+        let mut verifier = Verifier::new(blob, descriptor.digest, Some(descriptor.size));
+        let sent = to_expand.send_all(&mut verifier, seen);
+        if !sent.map_err(fault)? && !self.shared.stop.load(Ordering::Relaxed) {
+            let mut buffer = vec![0; 1 << 20];
+            while verifier.read(&mut buffer).map_err(fault)? > 0 {}
+        }
+        Ok(())
+    }
+
+    fn hash(&self, mut chunks: pipe::Reader) -> Result<(), LayerFault> {
+        let expected = *self.layer.diff_id;
+        let mut hasher = Hasher::new(expected.algorithm());
+        while let Some(chunk) = chunks.chunk() {
+            hasher.update(&chunk);
+        }
+        let found = hasher.finish();
+        if found == expected { Ok(()) } else { Err(LayerFault::DiffId { expected, found }) }
+    }
+
+    fn check_media_type(&self, found: layer::Compression, layer: &mut Layer) -> Result<(), LayerFault> {
+        let oci::MediaType::Layer(stated, name) = &self.layer.descriptor.media_type else { return Ok(()) };
+        let agree = matches!(
+            (stated, found),
+            (oci::Compression::None, layer::Compression::None)
+                | (oci::Compression::Gzip, layer::Compression::Gzip)
+                | (oci::Compression::Zstd, layer::Compression::Zstd)
+        );
+        if agree {
+            return Ok(());
+        }
+        if self.shared.options.strict_media_type {
+            return Err(LayerFault::MediaType { stated: name.clone() });
+        }
+        let name = name.as_bytes().into();
+        layer.notes.push(Note { remark: Remark::MediaTypeDiffers, layer: self.number, entry: None, name });
+        Ok(())
+    }
+}
+
+/// Counts what comes out of all layers, and stops when it is too much or nobody wants it any more.
+struct Counted<'a, R> {
+    inner: R,
+    shared: Shared<'a>,
+}
+
+impl<R: Read> Read for Counted<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        let before = self.shared.expanded.fetch_add(count as u64, Ordering::Relaxed);
+        if before.saturating_add(count as u64) > self.shared.options.image_expanded {
+            return Err(io::ErrorKind::QuotaExceeded.into());
+        }
+        if self.shared.stop.load(Ordering::Relaxed) {
+            return Err(io::Error::other("another layer failed"));
+        }
+        Ok(count)
+    }
+}
+
+/// Waits for a thread; its panic becomes ours.
+fn join<T>(thread: thread::ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
