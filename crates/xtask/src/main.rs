@@ -1,6 +1,7 @@
 //! Tasks of the repository: `cargo xtask TASK`. One file per task.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a task talks to the person who runs it")]
 
+mod bench;
 mod boot;
 mod corpus;
 mod demo;
@@ -51,6 +52,8 @@ enum Task {
     },
     /// Unpack Debian's cloud kernel for the boot tests
     FetchKernel,
+    /// Measure unlade against other programs and against the floor (root)
+    Bench(bench::Options),
     /// Boot an ext4 rootfs under QEMU and print what its console says
     Boot(boot::Options),
 }
@@ -67,6 +70,7 @@ fn main() -> ExitCode {
         Task::ManifestOf { directory } => listing::print(&directory),
         Task::Compare { left, right } => listing::compare(&left, &right),
         Task::FetchKernel => kernel::run(),
+        Task::Bench(options) => bench::run(&options),
         Task::Boot(options) => boot::run(&options),
     };
     match done {

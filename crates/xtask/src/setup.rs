@@ -34,6 +34,8 @@ const NEEDED: &[(&str, &str)] = &[
     // Logins of a registry.
     ("htpasswd", "apache2-utils"),
     ("openssl", "openssl"),
+    // Measuring.
+    ("time", "time"),
     // A C compiler and linker, for crates with C or assembly in them.
     ("cc", "gcc"),
 ];

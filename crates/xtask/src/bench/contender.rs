@@ -1,0 +1,162 @@
+//! Who runs: unlade and the others, each as the commands that do its job.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::cost::{self, Cost};
+use super::place::{Place, peer};
+
+/// Something that does a job.
+pub(super) struct Contender {
+    pub(super) name: &'static str,
+    /// Done once, before the first run, and not measured.
+    before: Vec<Vec<String>>,
+    /// What a run makes, the result first. Removed before the next.
+    pub(super) outputs: Vec<PathBuf>,
+    /// The job, in steps that are measured together.
+    pub(super) steps: Vec<Vec<String>>,
+    work: PathBuf,
+}
+
+/// Everybody. `remote` is the image's name in a registry.
+pub(super) fn all(place: &Place, remote: &str) -> Vec<Contender> {
+    let work = &place.work;
+    let at = |name: &str| place.file(name);
+    let (oci, size) = (format!("oci:{}", place.image()), place.size.to_string());
+    let unlade = |arguments: &[&str], store: &str| {
+        let own = ["--progress", "none", "--quiet", "--store", &at(store)].map(String::from);
+        [vec![place.unlade.display().to_string()], words(arguments), own.to_vec()].concat()
+    };
+    let build = |output: &str, store: &str| unlade(&["build", &oci, "-o", &at(output)], store);
+    let umoci = words(&["umoci", "unpack", "--image", &place.image(), &at("bundle")]);
+    let rootfs = at("bundle/rootfs");
+    let layout = place.layout.display().to_string();
+
+    vec![
+        Contender::new("unlade build, cold", work, &["u.ext4", "store"]).step(build("u.ext4", "store")),
+        Contender::new("unlade build, warm", work, &["w.ext4"])
+            .once(build("w.ext4", "warm"))
+            .step(build("w.ext4", "warm")),
+        Contender::new("unlade build to tar, cold", work, &["u.tar", "store"]).step(build("u.tar", "store")),
+        Contender::new("unlade build to tar, warm", work, &["w.tar"])
+            .once(build("w.tar", "warm-tar"))
+            .step(build("w.tar", "warm-tar")),
+        Contender::new("unlade build to directory, cold", work, &["u.dir", "store"])
+            .step(build("u.dir/", "store")),
+        Contender::new("unlade build from registry, cold", work, &["r.ext4", "store"])
+            .step(unlade(&["build", remote, "-o", &at("r.ext4")], "store")),
+        Contender::new("unlade pull from layout", work, &["store"]).step(unlade(&["pull", &oci], "store")),
+        Contender::new("unlade pull from registry", work, &["store"])
+            .step(unlade(&["pull", remote], "store")),
+        Contender::new("umoci + mke2fs -d", work, &["m.ext4", "bundle"]).step(umoci.clone()).step(words(&[
+            "mke2fs",
+            "-q",
+            "-F",
+            "-t",
+            "ext4",
+            "-d",
+            &rootfs,
+            &at("m.ext4"),
+            &kib(place.size),
+        ])),
+        Contender::new("umoci + mkext4", work, &["k.ext4", "bundle"]).step(umoci.clone()).step(words(&[
+            &peer("bench-mkext4"),
+            &rootfs,
+            &at("k.ext4"),
+            &size,
+        ])),
+        Contender::new("umoci unpack", work, &["bundle"]).step(umoci),
+        Contender::new("arcbox-ext4", work, &["a.ext4"]).step(words(&[
+            &peer("bench-arcbox-ext4"),
+            &layout,
+            &at("a.ext4"),
+            &size,
+        ])),
+        Contender::new("ocirender to tar", work, &["o.tar"]).step(words(&[
+            &peer("bench-ocirender"),
+            "tar",
+            &layout,
+            &at("o.tar"),
+        ])),
+        Contender::new("ocirender to directory", work, &["o.dir"]).step(words(&[
+            &peer("bench-ocirender"),
+            "dir",
+            &layout,
+            &at("o.dir"),
+        ])),
+        Contender::new("skopeo copy from layout", work, &["copy"]).step(words(&[
+            "skopeo",
+            "copy",
+            "--quiet",
+            &oci,
+            &format!("oci:{}:latest", at("copy")),
+        ])),
+        Contender::new("skopeo copy from registry", work, &["copy"]).step(words(&[
+            "skopeo",
+            "copy",
+            "--quiet",
+            "--src-tls-verify=false",
+            &format!("docker://{}", remote),
+            &format!("oci:{}:latest", at("copy")),
+        ])),
+    ]
+}
+
+impl Contender {
+    /// One that makes what has these names.
+    fn new(name: &'static str, work: &Path, makes: &[&str]) -> Contender {
+        let outputs: Vec<PathBuf> = makes.iter().map(|name| work.join(name)).collect();
+        Contender { name, before: vec![], steps: vec![], outputs, work: work.to_owned() }
+    }
+
+    fn once(mut self, argv: Vec<String>) -> Contender {
+        self.before.push(argv);
+        self
+    }
+
+    fn step(mut self, argv: Vec<String>) -> Contender {
+        self.steps.push(argv);
+        self
+    }
+
+    /// What has to be done once.
+    pub(super) fn prepare(&self) -> io::Result<()> {
+        self.clear()?;
+        self.before.iter().try_for_each(|argv| cost::quietly(argv))
+    }
+
+    /// One run, from a clean start to the last step. What it left stays, for whoever wants to look at it.
+    pub(super) fn run(&self) -> io::Result<Vec<Cost>> {
+        self.clear()?;
+        cost::flush(&self.work)?;
+        let figures = self.work.join("figures");
+        let mut costs = Vec::new();
+        for argv in &self.steps {
+            costs.push(cost::measure(argv, &figures)?);
+        }
+        let flush = cost::flush(&self.work)?;
+        if let Some(last) = costs.last_mut() {
+            last.flush = flush;
+        }
+        Ok(costs)
+    }
+
+    /// Removes what a run has left.
+    pub(super) fn clear(&self) -> io::Result<()> {
+        for path in &self.outputs {
+            let gone = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+            gone.or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })?;
+        }
+        Ok(())
+    }
+}
+
+fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| word.to_string()).collect()
+}
+
+/// A size as mke2fs reads it.
+fn kib(bytes: u64) -> String {
+    format!("{}k", bytes / 1024)
+}
