@@ -10,6 +10,7 @@ use std::os::unix::fs::symlink;
 use std::process::Stdio;
 
 use serde_json::Value;
+use support::schema::conforms;
 use support::{Place, sha256};
 use testkit::image::{GREETING, Header, Layer, Tar, write_layout};
 use testkit::judge::e2fsck;
@@ -135,18 +136,22 @@ fn summaries() {
 
     let said = place.done(&["build", "oci:image", "-o", "a.ext4", "--json", "--progress=json"]);
     let summary: Value = serde_json::from_str(&said.out).unwrap();
+    conforms("build", &summary);
     assert_eq!(summary["names"], 8);
     assert_eq!(summary["layers"], 2);
     let events: Vec<Value> = said.err.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    events.iter().for_each(|event| conforms("progress", event));
     assert_eq!(events[0]["event"], "resolved");
     assert!(events.iter().any(|event| event["event"] == "read"), "{events:?}");
 
     let said = place.done(&["inspect", "oci:image", "--json"]);
     let inspected: Value = serde_json::from_str(&said.out).unwrap();
+    conforms("image", &inspected);
     assert_eq!(inspected["digest"], summary["manifest"]);
     assert_eq!(inspected["config"]["config"]["Entrypoint"][0], "/sbin/init");
     assert!(place.done(&["inspect", "oci:image"]).out.contains("Entrypoint   /sbin/init\n"));
     let pulled: Value = serde_json::from_str(&place.done(&["pull", "oci:image", "--json"]).out).unwrap();
+    conforms("image", &pulled);
     assert_eq!(pulled["layers"].as_array().unwrap().len(), 2);
 }
 
@@ -178,8 +183,11 @@ drwxr-xr-x     0     0          - 1970-01-01 00:00:00 /usr/sbin
         "{}",
         said.out
     );
-    for line in place.done(&["ls", "oci:hostile", "--json"]).out.lines() {
-        serde_json::from_str::<Value>(line).unwrap();
+    let special = format!("oci:{}:latest", testkit::corpus::layout("special").display());
+    for image in ["oci:hostile", "oci:image", &special] {
+        for line in place.done(&["ls", image, "--json"]).out.lines() {
+            conforms("ls", &serde_json::from_str(line).unwrap());
+        }
     }
 }
 
