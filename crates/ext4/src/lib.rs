@@ -1,6 +1,6 @@
 //! Writes a tree as an ext4 filesystem.
 //!
-//! [`plan`] decides where everything goes and gives a [`Layout`]: data that can be printed. Its
+//! [`plan()`] decides where everything goes and gives a [`Layout`]: data that can be printed. Its
 //! [`write`](Layout::write) then puts metadata and contents to their places and decides nothing.
 //!
 #![doc = include_str!("../../../docs/formats/ext4.md")]

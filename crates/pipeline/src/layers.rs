@@ -1,6 +1,6 @@
 //! Reading an image's layers: every byte verified, in parallel, handed over in order.
 //!
-//! Here the layers are dealt out to threads and put back into their order; [`reading`] reads one.
+//! Here the layers are dealt out to threads and put back into their order; `reading` reads one.
 
 mod reading;
 
