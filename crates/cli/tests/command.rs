@@ -12,7 +12,8 @@ use std::process::Stdio;
 use serde_json::Value;
 use support::schema::conforms;
 use support::{Place, sha256};
-use testkit::image::{GREETING, Header, Layer, Tar, write_layout};
+use testkit::hello::GREETING;
+use testkit::image::{Header, Layer, Tar, write_layout};
 use testkit::judge::e2fsck;
 
 #[test]

@@ -3,11 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
-use testkit::judge::{Mount, build, judge};
-use testkit::{alike, boot, corpus, wear};
+use testkit::judge::{self, Mount, build, judge};
+use testkit::{alike, boot, corpus, listing, tools, wear};
 
 const UNLADE: &str = env!("CARGO_BIN_EXE_unlade");
 
@@ -68,5 +68,42 @@ fn it_boots() {
     let rootfs = build(Path::new(UNLADE), corpus::find("init").unwrap(), ".ext4", scratch.path()).unwrap();
     let console = boot::boot(&rootfs, "/sbin/init", boot::Writes::Keep).unwrap();
     assert!(console.contains(corpus::BOOTED), "{console}");
-    testkit::judge::e2fsck(&rootfs).unwrap();
+    judge::e2fsck(&rootfs).unwrap();
+}
+
+#[test]
+fn a_directory_by_a_user_without_rights() {
+    // Everybody may enter it, as they may where a user of the command works.
+    let scratch = tempfile::tempdir().unwrap();
+    fs::set_permissions(scratch.path(), fs::Permissions::from_mode(0o1777)).unwrap();
+    let mut unprivileged = tools::command("setpriv");
+    unprivileged.args([
+        "--reuid=65534",
+        "--regid=65534",
+        "--clear-groups",
+        "--bounding-set=-all",
+        "--no-new-privs",
+    ]);
+    unprivileged.args([UNLADE, "build", "--json", "--no-store", "-o", "rootfs/"]);
+    unprivileged.arg(judge::source(corpus::find("special").unwrap())).current_dir(scratch.path());
+    let summary: serde_json::Value = serde_json::from_slice(&tools::run(&mut unprivileged).unwrap()).unwrap();
+    assert!(summary["unkept"]["owners"].as_u64().unwrap() > 1_000, "{summary}");
+    assert!(summary["unkept"]["devices"].as_u64().unwrap() > 0, "{summary}");
+
+    // Contents, links, modes and times are all there; what is not is written beside it.
+    let other = tempfile::tempdir().unwrap();
+    let as_root = build(Path::new(UNLADE), corpus::find("special").unwrap(), "/", other.path()).unwrap();
+    let lines = |root: &Path| listing::list(root).unwrap();
+    let (mine, wanted) = (lines(&scratch.path().join("rootfs")), lines(&as_root));
+    assert_eq!(mine.len(), wanted.len());
+    for (mine, wanted) in mine.iter().zip(&wanted) {
+        assert_eq!((&mine.path, mine.uid, mine.mtime), (&wanted.path, 65534, wanted.mtime));
+        if matches!(wanted.kind, listing::Kind::Directory | listing::Kind::File { .. }) {
+            assert_eq!(mine.kind, wanted.kind, "{}", String::from_utf8_lossy(&mine.path));
+            let record = mine.xattrs.get(&b"user.containers.override_stat"[..]);
+            let wanted_record = format!("{}:{}:0{:o}:", wanted.uid, wanted.gid, wanted.mode);
+            let recorded = record.is_some_and(|record| record.starts_with(wanted_record.as_bytes()));
+            assert!(recorded || (wanted.uid, wanted.gid) == (65534, 65534), "{mine:?}");
+        }
+    }
 }

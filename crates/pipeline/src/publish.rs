@@ -11,6 +11,9 @@ use rustix::io::Errno;
 
 use crate::scratch;
 
+/// Through here a file without a name can be given one; without `/proc` it cannot.
+const DESCRIPTORS: &str = "/proc/self/fd";
+
 /// A file that is being made and has no name yet.
 pub(crate) struct Unpublished {
     /// To write into.
@@ -35,9 +38,14 @@ impl Unpublished {
         if Unpublished::check(&path)? {
             return Unpublished::device(&path, size);
         }
-        let parent = directory_of(&path);
-        let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
-        let unpublished = match rustix::fs::open(parent, flags, Mode::from_raw_mode(0o666)) {
+        let nameless = match fs::exists(DESCRIPTORS)? {
+            true => {
+                let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+                rustix::fs::open(directory_of(&path), flags, Mode::from_raw_mode(0o666))
+            }
+            false => Err(Errno::OPNOTSUPP),
+        };
+        let unpublished = match nameless {
             Ok(file) => Unpublished { file: file.into(), place: Place::Nameless { path } },
             Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => {
                 let beside = scratch::Registered::beside(&path);
@@ -108,7 +116,7 @@ impl Unpublished {
 
 /// Gives a nameless file a name.
 fn link(file: &File, path: &Path) -> io::Result<()> {
-    let by_number = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&file.as_fd()));
+    let by_number = format!("{DESCRIPTORS}/{}", std::os::fd::AsRawFd::as_raw_fd(&file.as_fd()));
     Ok(rustix::fs::linkat(CWD, by_number, CWD, path, AtFlags::SYMLINK_FOLLOW)?)
 }
 

@@ -2,6 +2,7 @@
 
 mod blobs;
 
+use std::io::ErrorKind;
 use std::sync::{Arc, mpsc};
 use std::thread;
 
@@ -111,7 +112,7 @@ pub fn pull(
         report(Event::Resolved {
             manifest: image.descriptor.digest,
             layers: image.manifest.layers.len(),
-            bytes: image.manifest.layers.iter().map(|layer| layer.size).sum(),
+            bytes: image.size(),
         });
         if !store.missing(image).is_empty() {
             let opened;
@@ -124,8 +125,8 @@ pub fn pull(
             };
             blobs::fetch(origin, image, store, options.parallel, report)?;
         }
-        if let (Source::Registry(reference), true) = (source, found.origin.is_some()) {
-            store.tag(reference, tagged(image), found.index.as_ref())?;
+        if let Source::Registry(reference) = source {
+            tag(reference, &found, store)?;
         }
         Ok(found.image)
     })
@@ -290,11 +291,31 @@ fn check_platform(
     image.check_platform(platform).map_err(|fault| Error::Image { name: source.to_string(), fault })
 }
 
+/// Lets the name have the image. One that was found in the store by its digest may have been put there under
+/// another name, or by who only looked at it.
+fn tag(reference: &Reference, found: &Found<'_>, store: &Store) -> Result<(), Error> {
+    let (image, here) = (&found.image, found.origin.is_none());
+    let index = match reference.digest() {
+        None if here => return Ok(()),
+        Some(digest) if *digest != image.descriptor.digest => Some(*digest),
+        _ => found.index,
+    };
+    match store.tag(reference, tagged(image), index.as_ref()) {
+        // A store that is only for reading has the image all the same.
+        Err(store::Error::Io { source, .. })
+            if here && matches!(source.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem) =>
+        {
+            Ok(())
+        }
+        done => Ok(done?),
+    }
+}
+
 /// What a tag says of an image: the index knows best for what it is, else the image itself.
 fn tagged(image: &Image) -> Descriptor {
     let mut descriptor = image.descriptor.clone();
-    let own = Some(&image.config.platform).filter(|own| !own.os.is_empty() && !own.architecture.is_empty());
-    descriptor.platform = descriptor.platform.or_else(|| own.cloned());
+    let own = Some(image.config.platform.clone());
+    descriptor.platform = descriptor.platform.filter(Platform::is_stated).or(own.filter(Platform::is_stated));
     descriptor
 }
 

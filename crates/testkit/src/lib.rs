@@ -3,9 +3,11 @@
 pub mod alike;
 pub mod boot;
 pub mod corpus;
+pub mod hello;
 pub mod image;
 pub mod judge;
 pub mod listing;
 pub mod registry;
+pub mod stack;
 pub mod tools;
 pub mod wear;

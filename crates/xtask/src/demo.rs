@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 use std::process::Command;
 
-use testkit::{boot, corpus, image, tools};
+use testkit::{boot, corpus, hello, tools};
 
 use crate::shell::{self, cargo};
 
@@ -16,7 +16,7 @@ pub(crate) fn run() -> io::Result<()> {
     if layout.exists() {
         fs::remove_dir_all(&layout)?;
     }
-    image::hello(&layout)?;
+    hello::write(&layout)?;
     shell::run(cargo().args(["build", "--quiet", "--release", "--locked", "--package", "unlade"]))?;
 
     let name = format!("oci:{}", shown(&layout));

@@ -28,7 +28,7 @@ impl Place {
     /// A new one, with the image `oci:image`.
     pub(crate) fn new() -> Place {
         let directory = tempfile::tempdir_in(testkit::corpus::target()).unwrap();
-        testkit::image::hello(&directory.path().join("image")).unwrap();
+        testkit::hello::write(&directory.path().join("image")).unwrap();
         Place { directory }
     }
 

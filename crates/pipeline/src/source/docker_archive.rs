@@ -18,8 +18,6 @@ use crate::pull;
 /// The list of images.
 const LIST: &str = "manifest.json";
 const WHAT: &str = "an archive of docker save";
-/// How large a config may be, in bytes.
-const CONFIG_MAX: u64 = 8 << 20;
 /// Bytes that are hashed at once.
 const CHUNK: u64 = 1 << 20;
 
@@ -120,7 +118,7 @@ impl DockerArchive {
 
     /// Makes a manifest for a listed image.
     fn make(&self, image: &Listed) -> Result<Made, pull::Error> {
-        let config_bytes = self.archive.read(&image.config, CONFIG_MAX)?;
+        let config_bytes = self.archive.read(&image.config, FILE_MAX)?;
         let refused = |fault| pull::Error::Image { name: self.archive.path.display().to_string(), fault };
         let config = Config::parse(&config_bytes).map_err(refused)?;
         let files = image.layers.as_deref().unwrap_or_default();

@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use oci::{Descriptor, Document, MediaType, Platform, Reference};
+use oci::{Descriptor, MediaType, Platform, Reference};
 use registry::Client;
 use store::Store;
 
@@ -27,13 +27,7 @@ impl<'a> Registry<'a> {
 impl Origin for Registry<'_> {
     fn root(&self, _: &Platform) -> Result<Descriptor, pull::Error> {
         let fetched = self.client.manifest(self.reference)?;
-        let image = |fault| pull::Error::Image { name: self.reference.to_string(), fault };
-        // The document says better than the header what it is, if it says anything.
-        let media_type = match Document::parse(&fetched.bytes, fetched.media_type.as_ref()).map_err(image)? {
-            Document::Index(index) => index.media_type.or(fetched.media_type),
-            Document::Manifest(manifest) => manifest.media_type.or(fetched.media_type),
-        };
-        let media_type = media_type.unwrap_or_else(|| MediaType::Other(String::new()));
+        let media_type = fetched.media_type.unwrap_or_else(|| MediaType::Other(String::new()));
         let descriptor = Descriptor::new(media_type, fetched.digest, fetched.bytes.len() as u64);
         if let Ok(mut root) = self.root.lock() {
             *root = Some((descriptor.clone(), fetched.bytes));
