@@ -96,6 +96,18 @@ pub(crate) struct Build {
     #[arg(long, value_name = "FORMAT")]
     pub(crate) format: Option<FormatKind>,
 
+    /// Let no time in the rootfs be later than $SOURCE_DATE_EPOCH
+    #[arg(long)]
+    pub(crate) clamp_mtime: bool,
+
+    /// Where file contents wait to be written, instead of the directory of the output
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) scratch: Option<PathBuf>,
+
+    /// Build even if the image holds not one file
+    #[arg(long)]
+    pub(crate) allow_empty: bool,
+
     /// Print a summary as JSON on standard output
     #[arg(long)]
     pub(crate) json: bool,
@@ -108,18 +120,6 @@ pub(crate) struct Build {
 
     #[command(flatten)]
     pub(crate) filesystem: Ext4Args,
-
-    /// Let no time in the rootfs be later than $SOURCE_DATE_EPOCH
-    #[arg(long)]
-    pub(crate) clamp_mtime: bool,
-
-    /// Where file contents wait to be written, instead of the directory of the output
-    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
-    pub(crate) scratch: Option<PathBuf>,
-
-    /// Build even if the image holds not one file
-    #[arg(long)]
-    pub(crate) allow_empty: bool,
 }
 
 const BUILD_EXAMPLES: &str = "\
@@ -194,27 +194,27 @@ pub(crate) struct LayerArgs {
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     pub(crate) threads: usize,
 
-    /// Most bytes that a layer may expand to
+    /// Most bytes that a layer may expand to; default: 256G
     #[arg(long, value_name = "SIZE", value_parser = size::parse)]
     pub(crate) max_expanded: Option<u64>,
 
-    /// Most bytes that all layers may expand to together
+    /// Most bytes that all layers may expand to together; default: 1T
     #[arg(long, value_name = "SIZE", value_parser = size::parse)]
     pub(crate) max_image_expanded: Option<u64>,
 
-    /// Most expanded bytes for each compressed one
+    /// Most expanded bytes for each compressed one, from 1G on; default: 250
     #[arg(long, value_name = "N")]
     pub(crate) max_ratio: Option<u64>,
 
-    /// Most entries of a layer
+    /// Most entries of a layer; default: 5000000
     #[arg(long, value_name = "N")]
     pub(crate) max_entries: Option<u64>,
 
-    /// Most components of a path
+    /// Most components of a path; default: 16384
     #[arg(long, value_name = "N")]
     pub(crate) max_depth: Option<usize>,
 
-    /// Most bytes of the headers that extend one entry
+    /// Most bytes of the headers that extend one entry; default: 1M
     #[arg(long, value_name = "SIZE", value_parser = size::parse)]
     pub(crate) max_header: Option<u64>,
 }
@@ -283,8 +283,12 @@ pub(crate) enum FormatKind {
 }
 
 /// Bring an image into the store
+///
+/// What comes from a registry gets a tag there, its full name, and is used by that name from then on. What comes
+/// from a layout or an archive gets none. The registry is asked even if the store has the image, so that a
+/// moved tag is noticed.
 #[derive(Debug, ClapArgs)]
-#[command(after_help = IMAGE_HELP)]
+#[command(after_help = format!("{IMAGE_HELP}\n\nExamples:\n  unlade pull debian:12\n  unlade pull localhost:5000/app --platform linux/arm64"))]
 pub(crate) struct Pull {
     /// The image
     #[arg(value_name = "IMAGE")]
@@ -302,7 +306,7 @@ pub(crate) struct Pull {
 ///
 /// Fetches the manifest and the config if the store does not have them, but no layer.
 #[derive(Debug, ClapArgs)]
-#[command(after_help = IMAGE_HELP)]
+#[command(after_help = format!("{IMAGE_HELP}\n\nExamples:\n  unlade inspect debian:12\n  unlade inspect oci:./layout --json | jq .config.config.Env"))]
 pub(crate) struct Inspect {
     /// The image
     #[arg(value_name = "IMAGE")]
@@ -321,7 +325,7 @@ pub(crate) struct Inspect {
 /// Names are shown escaped: a backslash is doubled, and \n, \t, \xNN stand for what a terminal should not
 /// see, in JSON as well, so that every name is text and can be read back.
 #[derive(Debug, ClapArgs)]
-#[command(after_help = IMAGE_HELP)]
+#[command(after_help = format!("{IMAGE_HELP}\n\nExamples:\n  unlade ls debian:12 etc/apt\n  unlade ls oci:./layout --json | jq -r 'select(.uid != 0) | .path'"))]
 pub(crate) struct Ls {
     /// The image
     #[arg(value_name = "IMAGE")]

@@ -111,7 +111,8 @@ impl Session {
         for (remark, count) in notes.counts() {
             let kept = notes.kept().iter().filter(|note| note.remark == remark).count() as u64;
             if !self.verbose || kept < count {
-                self.say(&format!("note: {remark} ({count} times)"));
+                let times = if count == 1 { "once".into() } else { format!("{count} times") };
+                self.say(&format!("note: {remark} ({times})"));
             }
         }
     }
