@@ -5,11 +5,8 @@ use std::collections::BTreeMap;
 use hash::Digest;
 use serde::{Deserialize, Serialize};
 
-use crate::manifest::json;
+use crate::manifest::{DOCUMENT_MAX, json};
 use crate::{Error, Platform};
-
-/// How large a config may be, in bytes; real ones have a few KiB.
-const CONFIG_MAX: u64 = 8 << 20;
 
 /// An image's configuration, as far as anybody here asks for it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,8 +88,8 @@ impl Config {
     pub fn parse(bytes: &[u8]) -> Result<Config, Error> {
         const WHAT: &str = "config";
         let size = bytes.len() as u64;
-        if size > CONFIG_MAX {
-            return Err(Error::TooLarge { what: WHAT, size, limit: CONFIG_MAX });
+        if size > DOCUMENT_MAX {
+            return Err(Error::TooLarge { what: WHAT, size, limit: DOCUMENT_MAX });
         }
         json(WHAT, bytes)
     }

@@ -79,11 +79,15 @@ impl Image {
     /// passes: images made from scratch by simple tools do.
     pub fn check_platform(&self, wanted: &Platform) -> Result<(), Error> {
         let found = &self.config.platform;
-        let silent = found.os.is_empty() || found.architecture.is_empty();
-        if silent || found.serves(wanted).is_some() {
+        if !found.is_stated() || found.serves(wanted).is_some() {
             return Ok(());
         }
         Err(Error::OtherPlatform { wanted: wanted.to_string(), found: found.to_string() })
+    }
+
+    /// Bytes of all layers as transferred, as far as their descriptors can be believed.
+    pub fn size(&self) -> u64 {
+        self.manifest.layers.iter().fold(0, |sum, layer| layer.size.saturating_add(sum))
     }
 
     /// The layers, the lowest first.

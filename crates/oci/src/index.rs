@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Descriptor, Error, MediaType, Platform};
 
+/// How many platforms an error lists: more than there are, unless somebody wants to fill a screen.
+const AVAILABLE_MAX: usize = 64;
+
 /// An image index or Docker manifest list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -37,34 +40,49 @@ impl Index {
     }
 }
 
-/// Chooses from an index the manifest that serves `wanted` best, the first among equals. Entries without a
-/// platform are the second choice, and the image's config decides about them later; nested indexes without
-/// one come last. Attestations and artifacts are never chosen.
+/// Chooses from an index the manifest that serves `wanted` best, the first among equals. Entries that state no
+/// platform are the second choice, and the image's config decides about them later; nested indexes that state
+/// none come last. Attestations and artifacts are never chosen.
 pub fn select<'a>(manifests: &'a [Descriptor], wanted: &Platform) -> Result<&'a Descriptor, Error> {
-    let candidates = || manifests.iter().filter(|manifest| !is_attestation(manifest));
-    let stated = candidates()
-        .filter_map(|m| Some((m.platform.as_ref()?.serves(wanted)?, m)))
+    let candidates = || manifests.iter().filter(|entry| may_be_image(entry));
+    let best = candidates()
+        .filter_map(|entry| Some((stated(entry)?.serves(wanted)?, entry)))
         .min_by_key(|(distance, _)| *distance);
-    if let Some((_, manifest)) = stated {
+    if let Some((_, manifest)) = best {
         return Ok(manifest);
     }
-    let silent = || candidates().filter(|m| m.platform.is_none());
-    let manifest = silent()
-        .find(|m| matches!(m.media_type, MediaType::Manifest(_)))
-        .or_else(|| silent().find(|m| matches!(m.media_type, MediaType::Index(_))));
-    manifest.ok_or_else(|| {
-        let mut available: Vec<String> =
-            candidates().filter_map(|m| m.platform.as_ref()).map(Platform::to_string).collect();
-        available.dedup();
-        available.truncate(64);
+    let silent = |nested| {
+        let nested = move |entry: &&Descriptor| matches!(entry.media_type, MediaType::Index(_)) == nested;
+        candidates().filter(|entry| stated(entry).is_none()).find(nested)
+    };
+    silent(false).or_else(|| silent(true)).ok_or_else(|| {
+        let mut available: Vec<String> = Vec::new();
+        for platform in candidates().filter_map(stated).map(Platform::to_string) {
+            if available.len() < AVAILABLE_MAX && !available.contains(&platform) {
+                available.push(platform);
+            }
+        }
         Error::NoPlatform { wanted: wanted.to_string(), available }
     })
 }
 
-/// What BuildKit puts beside images: for no platform, or marked by an annotation.
-fn is_attestation(manifest: &Descriptor) -> bool {
-    manifest.platform.as_ref().is_some_and(Platform::is_unknown)
-        || manifest.annotations.contains_key("vnd.docker.reference.type")
-        || manifest.artifact_type.is_some()
-        || !matches!(manifest.media_type, MediaType::Manifest(_) | MediaType::Index(_))
+fn stated(manifest: &Descriptor) -> Option<&Platform> {
+    manifest.platform.as_ref().filter(|platform| platform.is_stated())
+}
+
+/// Leaves out artifacts, and what BuildKit puts beside images: attestations, which are for no platform or are
+/// marked by an annotation. The media type of an entry that states none is found out when it is read.
+fn may_be_image(manifest: &Descriptor) -> bool {
+    let readable = match &manifest.media_type {
+        MediaType::Manifest(_) | MediaType::Index(_) => true,
+        other => other.as_str().is_empty(),
+    };
+    let artifact = manifest.artifact_type.as_deref().is_some_and(|kind| {
+        // Some tools name the type of the config, which an image has as well.
+        !kind.is_empty() && !matches!(MediaType::parse(kind), MediaType::Config(_))
+    });
+    readable
+        && !artifact
+        && !manifest.platform.as_ref().is_some_and(Platform::is_unknown)
+        && !manifest.annotations.contains_key("vnd.docker.reference.type")
 }

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Descriptor, Error, Index, MediaType};
 
-/// How large a manifest or an index may be, in bytes: what the distribution specification asks registries to
-/// take at least.
+/// How large a manifest, an index or a config may be, in bytes: what the distribution specification asks
+/// registries to take of a manifest at least. Real ones have a few KiB.
 pub const DOCUMENT_MAX: u64 = 4 << 20;
 
 /// An image manifest.
@@ -50,13 +50,15 @@ pub enum Document {
 #[serde(rename_all = "camelCase")]
 struct Outline {
     #[serde(default)]
-    schema_version: u32,
+    schema_version: Option<u32>,
     #[serde(default)]
     media_type: Option<MediaType>,
     #[serde(default)]
     manifests: Option<serde::de::IgnoredAny>,
     #[serde(default)]
     config: Option<serde::de::IgnoredAny>,
+    #[serde(default)]
+    layers: Option<serde::de::IgnoredAny>,
     #[serde(default, rename = "fsLayers")]
     fs_layers: Option<serde::de::IgnoredAny>,
 }
@@ -73,7 +75,7 @@ impl Document {
         }
         let outline: Outline = json(WHAT, bytes)?;
         let stated = stated.filter(|stated| !stated.as_str().is_empty());
-        if outline.schema_version == 1
+        if outline.schema_version == Some(1)
             || outline.fs_layers.is_some()
             || stated.is_some_and(MediaType::is_schema1)
             || outline.media_type.as_ref().is_some_and(MediaType::is_schema1)
@@ -83,31 +85,43 @@ impl Document {
                     .into(),
             ));
         }
-        if outline.manifests.is_some() && outline.config.is_some() {
-            return Err(Error::Malformed {
-                what: WHAT,
-                cause: "it is an index and a manifest at once".into(),
-            });
+        if let Some(version) = outline.schema_version.filter(|version| *version != 2) {
+            return Err(Error::Unsupported(format!(
+                "manifests of schema version {version} are not supported"
+            )));
         }
-        let own = outline.media_type.as_ref();
+        let malformed = |cause: &str| Error::Malformed { what: WHAT, cause: cause.into() };
+        if outline.manifests.is_some() && (outline.config.is_some() || outline.layers.is_some()) {
+            return Err(malformed("it is an index and a manifest at once"));
+        }
+        let own = outline.media_type.as_ref().filter(|own| !own.as_str().is_empty());
         if let (Some(MediaType::Index(_)), Some(MediaType::Manifest(_)))
         | (Some(MediaType::Manifest(_)), Some(MediaType::Index(_))) = (own, stated)
         {
-            let cause = "it says to be of another media type than what led to it".to_string();
-            return Err(Error::Malformed { what: WHAT, cause });
+            return Err(malformed("it says to be of another media type than what led to it"));
         }
-        let decisive = [own, stated].into_iter().flatten().find(|m| !matches!(m, MediaType::Other(_)));
-        match decisive {
+        // What a document says itself was there when its digest was made.
+        match own.or(stated.filter(|stated| !matches!(stated, MediaType::Other(_)))) {
             Some(MediaType::Index(_)) => Ok(Document::Index(json("index", bytes)?)),
             Some(MediaType::Manifest(_)) => Ok(Document::Manifest(json(WHAT, bytes)?)),
-            Some(other) => Err(Error::Unsupported(format!("{other} is not a manifest"))),
             None if outline.manifests.is_some() => Ok(Document::Index(json("index", bytes)?)),
             None if outline.config.is_some() => Ok(Document::Manifest(json(WHAT, bytes)?)),
-            None => {
-                let name = own.or(stated).map_or("an unknown type", MediaType::as_str);
-                Err(Error::Unsupported(format!("manifests of {} are not supported", name.escape_debug())))
+            other => {
+                let kind = other.or(stated).map_or("an unknown type".into(), MediaType::to_string);
+                Err(Error::Unsupported(format!("manifests of {kind} are not supported")))
             }
         }
+    }
+
+    /// What it is: what it says itself, else `stated` where that may be, else what OCI calls its kind.
+    pub fn media_type(&self, stated: &MediaType) -> MediaType {
+        let (own, kind) = match self {
+            Document::Index(index) => (&index.media_type, MediaType::OCI_INDEX),
+            Document::Manifest(manifest) => (&manifest.media_type, MediaType::OCI_MANIFEST),
+        };
+        let readable = |kind: &&MediaType| matches!(kind, MediaType::Index(_) | MediaType::Manifest(_));
+        let known = own.as_ref().filter(readable).or(Some(stated).filter(readable));
+        known.cloned().unwrap_or_else(|| MediaType::parse(kind))
     }
 }
 

@@ -73,25 +73,38 @@ impl Platform {
         }
     }
 
+    /// Whether it says anything: simple tools leave the fields of images made from scratch empty.
+    pub fn is_stated(&self) -> bool {
+        !self.os.is_empty() && !self.architecture.is_empty()
+    }
+
+    /// Whether both mean the same, however they spell it: `arm64` is `arm64/v8`.
+    pub fn is_same(&self, other: &Platform) -> bool {
+        let equal = self.serves(other) == Some(0) && other.serves(self) == Some(0);
+        self == other || equal && self.os_version == other.os_version
+    }
+
     /// Whether it stands for "no platform", as attestations have it.
-    pub fn is_unknown(&self) -> bool {
+    pub(crate) fn is_unknown(&self) -> bool {
         self.os == "unknown" && self.architecture == "unknown"
     }
 
-    /// The variant's number.
+    /// The variant as a number that can be compared: `v8` is 800, `v8.1` is 801.
     fn level(&self) -> Option<u32> {
         let default = match self.architecture.as_str() {
             "arm64" => 8,
             "arm" => 7,
             _ => 1,
         };
-        match self.variant.as_deref() {
-            None | Some("") => Some(default),
+        let (major, minor) = match self.variant.as_deref() {
+            None | Some("") => (default, 0),
             Some(variant) => {
-                // `v8.1` is arm64 above v8: scaled, so that it can be compared.
-                variant.strip_prefix('v')?.split('.').next()?.parse().ok()
+                let (major, minor) =
+                    variant.strip_prefix('v')?.split_once('.').unwrap_or((&variant[1..], "0"));
+                (major.parse::<u8>().ok()?, minor.parse::<u8>().ok()?)
             }
-        }
+        };
+        Some(u32::from(major) * 100 + u32::from(minor.min(99)))
     }
 }
 
@@ -149,19 +162,43 @@ mod tests {
         for (have, want, serves) in [
             ("linux/amd64", "linux/amd64", Some(0)),
             ("linux/amd64/v2", "linux/amd64", None),
-            ("linux/amd64", "linux/amd64/v3", Some(2)),
+            ("linux/amd64", "linux/amd64/v3", Some(200)),
+            ("linux/amd64/v1", "linux/amd64", Some(0)),
+            ("linux/amd64/v2", "linux/amd64/v3", Some(100)),
+            ("linux/amd64/v4", "linux/amd64/v3", None),
             ("linux/arm64", "linux/arm64/v8", Some(0)),
             ("linux/arm64/v8", "linux/aarch64", Some(0)),
+            ("linux/arm64/v8.1", "linux/arm64", None),
+            ("linux/arm64/v8.1", "linux/arm64/v9", Some(99)),
             ("linux/arm64/v9", "linux/arm64", None),
-            ("linux/arm/v6", "linux/arm/v7", Some(1)),
+            ("linux/arm/v5", "linux/arm/v7", Some(200)),
+            ("linux/arm/v6", "linux/arm", Some(100)),
+            ("linux/arm/v6", "linux/armhf", Some(100)),
+            ("linux/arm/v6", "linux/arm/v7", Some(100)),
+            ("linux/arm/v7", "linux/armel", None),
+            ("linux/arm/v8", "linux/arm", None),
+            ("linux/arm/v7", "linux/arm64", None),
+            ("linux/386", "linux/amd64", None),
             ("linux/arm/v7", "linux/arm/v6", None),
             ("linux/arm", "linux/arm/v7", Some(0)),
             ("windows/amd64", "linux/amd64", None),
             ("linux/riscv64", "linux/riscv64", Some(0)),
+            // Words that are no numbers must be the same.
+            ("linux/riscv64/rva20", "linux/riscv64/rva20", Some(0)),
+            ("linux/riscv64/rva20", "linux/riscv64/rva23", None),
+            ("linux/riscv64/rva20", "linux/riscv64", None),
+            ("linux/arm64/v", "linux/arm64", None),
+            ("linux/arm64/v99999999999", "linux/arm64/v9", None),
+            ("linux/arm64/v8.x", "linux/arm64", None),
         ] {
             let (image, wanted): (Platform, Platform) = (have.parse().unwrap(), want.parse().unwrap());
             assert_eq!(image.serves(&wanted), serves, "{have} for {want}");
         }
+        let mut demanding: Platform = "linux/amd64".parse().unwrap();
+        demanding.os_features = vec!["win32k".into()];
+        let wanted: Platform = "linux/amd64".parse().unwrap();
+        assert_eq!((demanding.serves(&wanted), wanted.serves(&demanding)), (None, Some(0)));
+        assert!(!demanding.is_same(&wanted));
         for text in ["", "linux", "linux/", "/amd64", "a/b/c/d", "linux/a b"] {
             assert!(text.parse::<Platform>().is_err(), "{text}");
         }

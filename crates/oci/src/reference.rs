@@ -32,6 +32,9 @@ pub enum ReferenceError {
     /// The name behind the registry does not follow the grammar.
     #[error("invalid repository name \"{}\": it has lower-case letters, digits, and single . _ - or __ between them", .0.escape_debug())]
     Repository(String),
+    /// 64 hexadecimal digits, which tools take for the ID of an image, and Docker refuses as a name.
+    #[error("invalid image name \"{0}\": it looks like an image's ID; a digest is written NAME@sha256:{0}")]
+    Identifier(String),
     /// The registry is no host name with an optional port.
     #[error("invalid registry \"{}\"", .0.escape_debug())]
     Registry(String),
@@ -95,6 +98,9 @@ impl FromStr for Reference {
         let text = text.strip_prefix("docker://").unwrap_or(text);
         if text.is_empty() {
             return Err(ReferenceError::Empty);
+        }
+        if text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
+            return Err(ReferenceError::Identifier(text.into()));
         }
         let (name, digest) = match text.split_once('@') {
             Some((name, digest)) => (name, Some(digest.parse::<Digest>()?)),
@@ -216,6 +222,20 @@ mod tests {
             ("localhost:5000/x", "localhost:5000/x:latest".into()),
             ("localhost:5000/x/y:t", "localhost:5000/x/y:t".into()),
             ("[::1]:5000/x", "[::1]:5000/x:latest".into()),
+            ("localhost:5000", "docker.io/library/localhost:5000".into()),
+            ("localhost", "docker.io/library/localhost:latest".into()),
+            ("docker.io/alpine", "docker.io/library/alpine:latest".into()),
+            ("docker.io/user/app", "docker.io/user/app:latest".into()),
+            ("a.b/x", "a.b/x:latest".into()),
+            ("a.b", "docker.io/library/a.b:latest".into()),
+            ("LOCAL/x", "LOCAL/x:latest".into()),
+            ("127.0.0.1/x", "127.0.0.1/x:latest".into()),
+            ("a-b.c-d:443/x", "a-b.c-d:443/x:latest".into()),
+            ("x:_A.b-c", "docker.io/library/x:_A.b-c".into()),
+            ("0/0", "docker.io/0/0:latest".into()),
+            ("sha256/x:y", "docker.io/sha256/x:y".into()),
+            (&hex[1..], format!("docker.io/library/{}:latest", &hex[1..])),
+            (&format!("user/{hex}"), format!("docker.io/user/{hex}:latest")),
             ("ghcr.io/a/b__c/d---e", "ghcr.io/a/b__c/d---e:latest".into()),
             (&format!("alpine@sha256:{hex}"), format!("docker.io/library/alpine@sha256:{hex}")),
             (&format!("a.b/c:t@sha256:{hex}"), format!("a.b/c:t@sha256:{hex}")),
@@ -249,12 +269,46 @@ mod tests {
             "host:port/x",
             "a/../b",
             "localhost:99999/x",
+            "localhost:/x",
+            "localhost:+5/x",
+            "https://a.b/x",
+            "docker://docker://x",
+            "a.b/X",
+            "a/B",
+            "a:b:c",
+            "a:b/c:d",
+            "a._b",
+            "a.-b",
+            "a-/b",
+            "_a",
+            "a/b@",
+            "@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+            "a@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855@x",
+            "a@sha256:E3B0C44298FC1C149AFBF4C8996FB92427AE41E4649B934CA495991B7852B855",
+            "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+            "-a.b/x",
+            "a..b/x",
+            "a.b./x",
+            " a",
+            "a\n",
+            "[::1]x/y",
+            "[]/y",
+            "[fe80::1%eth0]/y",
             "a b",
             "é",
             "[::1/x",
             "x.y/",
         ] {
             assert!(text.parse::<Reference>().is_err(), "{text}");
+        }
+        let (long, name) = ("t".repeat(128), "n".repeat(255 - "docker.io/library/".len()));
+        for (text, fits) in [
+            (format!("a:{long}"), true),
+            (format!("a:{long}t"), false),
+            (name.clone(), true),
+            (name + "n", false),
+        ] {
+            assert_eq!(text.parse::<Reference>().is_ok(), fits, "{text}");
         }
     }
 }

@@ -181,16 +181,16 @@ fn find<'a>(
     }
     let origin = source.open(store.path(), &options.registry)?;
     let fault = |fault| Error::Image { name: source.to_string(), fault };
-    let root = origin.root(platform)?;
-    let mut fetch =
-        |descriptor: &Descriptor| document(descriptor, origin.as_ref(), store, report).map_err(Refused::Here);
-    let resolved = store::resolve(root, platform, &mut fetch).map_err(|refused| match refused {
+    let refused = |refused| match refused {
         Refused::Here(error) => error,
         Refused::Document(error) => fault(error),
-    })?;
+    };
+    let root = origin.root(platform)?;
+    let mut fetch = |descriptor: &Descriptor| document(descriptor, origin.as_ref(), store, report);
+    let resolved = store::resolve(root, platform, &mut fetch).map_err(refused)?;
     let Resolved { descriptor, manifest, index } = resolved;
     Image::check_kind(&manifest).map_err(fault)?;
-    let config = document(&manifest.config, origin.as_ref(), store, report)?;
+    let config = fetch(&manifest.config).map_err(refused)?;
     let image = Image::new(descriptor, manifest, &config).map_err(fault)?;
     check_platform(&image, source, platform, options)?;
     Ok(Found { image, index, origin: Some(origin) })
@@ -205,6 +205,21 @@ enum Refused {
 impl From<oci::Error> for Refused {
     fn from(error: oci::Error) -> Refused {
         Refused::Document(error)
+    }
+}
+
+impl From<Error> for Refused {
+    fn from(error: Error) -> Refused {
+        Refused::Here(error)
+    }
+}
+
+impl From<store::Error> for Refused {
+    fn from(error: store::Error) -> Refused {
+        match error {
+            store::Error::Document(fault) => Refused::Document(fault),
+            error => Refused::Here(error.into()),
+        }
     }
 }
 
@@ -254,7 +269,7 @@ fn document(
     origin: &dyn Origin,
     store: &Store,
     report: Report<'_>,
-) -> Result<Vec<u8>, Error> {
+) -> Result<Vec<u8>, Refused> {
     match store.document(descriptor) {
         Ok(bytes) => return Ok(bytes),
         Err(store::Error::Missing { .. } | store::Error::NotAFile { .. }) => {}
@@ -264,9 +279,6 @@ fn document(
             if corrupt {
                 report(healing(&descriptor.digest));
             }
-        }
-        Err(store::Error::Document(fault)) => {
-            return Err(Error::Image { name: descriptor.digest.to_string(), fault });
         }
         Err(error) => return Err(error.into()),
     }
@@ -303,7 +315,8 @@ fn tag(reference: &Reference, found: &Found<'_>, store: &Store) -> Result<(), Er
     match store.tag(reference, tagged(image), index.as_ref()) {
         // A store that is only for reading has the image all the same.
         Err(store::Error::Io { source, .. })
-            if here && matches!(source.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem) =>
+            if here
+                && matches!(source.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem) =>
         {
             Ok(())
         }

@@ -312,11 +312,11 @@ fn documents_that_cannot_be_used() {
         ),
         (
             |layout| layout.put(MANIFEST, " ".repeat(5 << 20)),
-            "cannot use oci:DIR: manifest has 5242880 bytes, more than the limit of 4194304",
+            "cannot use oci:DIR: document has 5242880 bytes, more than the limit of 4194304",
         ),
         (
             |layout| json!({"mediaType": MANIFEST, "size": 1u64 << 40, "digest": digest(&layout.put(MANIFEST, "{}"))}),
-            "document has 1099511627776 bytes, more than the limit of 8388608",
+            "cannot use oci:DIR: document has 1099511627776 bytes, more than the limit of 4194304",
         ),
         (
             |layout| layout.document(MANIFEST, &json!({"schemaVersion": 2, "config": {}, "manifests": []})),

@@ -15,7 +15,7 @@ use serde_json::Value;
 use store::Store;
 use testkit::registry::{FakeRegistry, fault};
 use unlade_pipeline::Event;
-use unlade_pipeline::pull::{Options, Policy};
+use unlade_pipeline::pull::{self, Options, Policy};
 
 const AMD64: &str = "linux/amd64";
 
@@ -259,4 +259,47 @@ fn only_what_is_for_the_platform() {
     assert!(store.image(&reference, &"linux/arm64".parse().unwrap()).unwrap().is_none());
     assert!(store.image(&reference, &AMD64.parse().unwrap()).unwrap().is_some());
     assert_eq!(describe(LAYER, b"layer")["digest"], Digest::sha256(b"layer").to_string());
+}
+
+/// Who only looked at an image has not named it; who pulls it by its digest then has.
+#[test]
+fn what_is_named_by_a_digest_is_tagged_as_well() {
+    let registry = FakeRegistry::start();
+    let image = registry.put_image("app", "latest", &[b"layer"]);
+    let top = index(from_ref(&describe(MANIFEST, &image.manifest))).to_string();
+    let top = registry.put_manifest("app", "-", INDEX, top.as_bytes());
+    let store = Store::temporary(None).unwrap();
+    let tags = || -> Vec<(String, Option<Digest>)> {
+        store.tags().unwrap().iter().map(|tag| (tag.reference.to_string(), tag.index)).collect()
+    };
+    for (digest, from) in [(image.digest, None), (top, Some(top))] {
+        let before = tags();
+        let pinned = name(&registry, &format!("@{digest}"));
+        let options = options(Policy::Missing);
+        pull::resolve(&pinned.parse().unwrap(), &AMD64.parse().unwrap(), &store, &options, &|_| {}).unwrap();
+        assert_eq!(tags(), before);
+        pull_into(&store, &pinned, &options).unwrap();
+        let first = tags();
+        assert_eq!(first.last(), Some(&(pinned.clone(), from)));
+        pull_into(&store, &pinned, &options).unwrap();
+        assert_eq!(tags(), first);
+    }
+}
+
+/// 92: the registry says only that it is JSON, and the document nothing. It is found again all the same.
+#[test]
+fn what_nobody_names_is_told_by_its_shape() {
+    let registry = FakeRegistry::start();
+    let image = registry.put_image("app", "latest", &[b"layer"]);
+    let mut manifest: Value = serde_json::from_slice(&image.manifest).unwrap();
+    manifest.as_object_mut().unwrap().remove("mediaType");
+    registry.put_manifest("app", "odd", "application/json", manifest.to_string().as_bytes());
+    let store = Store::temporary(None).unwrap();
+    let odd = name(&registry, ":odd");
+    let pulled = pull_into(&store, &odd, &options(Policy::Missing)).unwrap();
+    assert_eq!(pulled.descriptor.media_type.as_str(), MANIFEST);
+    registry.reset();
+    let again = pull_into(&store, &odd, &options(Policy::Missing)).unwrap();
+    assert_eq!(again.descriptor.digest, pulled.descriptor.digest);
+    assert!(registry.exchanges().is_empty());
 }

@@ -10,7 +10,7 @@ use ureq::http::{HeaderValue, header};
 use crate::challenge::{self, Challenge};
 use crate::credentials::{Credentials, Login, Secret};
 use crate::error::Violation;
-use crate::retry::Failure;
+use crate::retry::{Chance, Failure};
 use crate::session::{Ask, Session, violates};
 use crate::wire::Answer;
 
@@ -96,7 +96,7 @@ impl Auth {
         let Some(wanted) = lock(&self.wanted).get(&key(ask)).cloned() else { return Ok(None) };
         match self.authorize(session, ask, &wanted, None) {
             // It may want something else by now: let it say so.
-            Err(failure) if !failure.transient => {
+            Err(failure) if failure.chance == Chance::None => {
                 lock(&self.wanted).remove(&key(ask));
                 Ok(None)
             }

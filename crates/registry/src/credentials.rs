@@ -109,7 +109,7 @@ impl Credentials {
         reference: &Reference,
     ) -> Result<Option<Login>, CredentialsError> {
         // Docker itself calls its registry by this name of old.
-        let server = match reference.registry() {
+        let server = match file::canonical(reference.registry()) {
             "docker.io" => "https://index.docker.io/v1/",
             registry => registry,
         };

@@ -56,8 +56,8 @@ impl Hosts {
         };
         let scheme = match probe(Scheme::Https) {
             Ok(_) => Scheme::Https,
-            // It does speak TLS, so it is not to be spoken to without.
-            Err(lost) if lost.kind != Kind::Broken => return Err(lost),
+            // It does speak TLS, so it is not to be spoken to without; or there is no such host.
+            Err(lost) if matches!(lost.kind, Kind::Certificate | Kind::Hopeless) => return Err(lost),
             Err(lost) => match probe(Scheme::Http) {
                 // What many HTTPS servers answer to HTTP; then the first failure is the one to tell.
                 Ok(answer) if answer.status == 400 => return Err(lost),

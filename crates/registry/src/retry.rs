@@ -52,18 +52,32 @@ pub(crate) struct Policy {
     pub(crate) on_retry: Option<OnRetry>,
 }
 
+/// A host that never answered is tried no more often than this: it is rather a mistyped name than a registry
+/// that happens to start at this moment.
+const SLIM_ATTEMPTS: u32 = 2;
+
+/// Whether another attempt may end otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Chance {
+    /// It would end the same.
+    None,
+    /// Hardly.
+    Slim,
+    /// It may well.
+    Good,
+}
+
 /// An attempt's end.
 pub(crate) struct Failure {
     pub(crate) error: Error,
-    /// Whether another attempt may end otherwise.
-    pub(crate) transient: bool,
+    pub(crate) chance: Chance,
     /// What the host asks for.
     pub(crate) retry_after: Option<Duration>,
 }
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
-        Failure { error, transient: false, retry_after: None }
+        Failure { error, chance: Chance::None, retry_after: None }
     }
 }
 
@@ -76,13 +90,15 @@ pub(crate) struct Attempts {
 impl Attempts {
     /// Waits until the next attempt may start, or says why there is none.
     pub(crate) fn failed(&mut self, policy: &Policy, failure: Failure) -> Result<(), Error> {
-        let Failure { error, transient, retry_after } = failure;
-        if !transient {
-            return Err(error);
-        }
+        let Failure { error, chance, retry_after } = failure;
+        let limit = match chance {
+            Chance::None => return Err(error),
+            Chance::Slim => policy.attempts.min(SLIM_ATTEMPTS),
+            Chance::Good => policy.attempts,
+        };
         self.failures += 1;
         let impatient = retry_after.is_some_and(|wait| wait > policy.backoff.patience);
-        if self.failures >= policy.attempts || impatient {
+        if self.failures >= limit || impatient {
             return Err(match error {
                 Error::RateLimited { .. } => error,
                 last if self.failures == 1 => last,
@@ -91,7 +107,7 @@ impl Attempts {
         }
         let wait = retry_after.unwrap_or_else(|| policy.backoff.wait(self.failures, random()));
         if let Some(on_retry) = &policy.on_retry {
-            on_retry(&Retry { error: &error, failures: self.failures, attempts: policy.attempts, wait });
+            on_retry(&Retry { error: &error, failures: self.failures, attempts: limit, wait });
         }
         (policy.sleep)(wait);
         Ok(())

@@ -10,7 +10,7 @@ use crate::auth::{Auth, Authorization};
 use crate::error::{Said, Violation};
 use crate::hosts::Hosts;
 use crate::redirect::{Astray, follow};
-use crate::retry::{Attempts, Failure, Policy, retry_after};
+use crate::retry::{Attempts, Chance, Failure, Policy, retry_after};
 use crate::url::Url;
 use crate::wire::{Answer, Kind, Lost, Wire};
 
@@ -80,7 +80,7 @@ impl Session {
                 if let Error::Denied { host: other, .. } = &failure.error
                     && *other != url.authority()
                 {
-                    failure.transient = true;
+                    failure.chance = Chance::Good;
                 }
                 Err(failure)
             }
@@ -108,22 +108,26 @@ pub(crate) fn refused(what: &str, mut answer: Answer, scope: Option<String>, ano
     let wait = answer.header("retry-after").and_then(|value| retry_after(value, answer.header("date")));
     let said = Said::parse(&answer.body.read_all(ERROR_BODY_MAX).unwrap_or_default());
     let (what, host, status) = (what.to_string(), answer.url.authority(), answer.status);
-    let (transient, error) = match status {
-        404 => (false, Error::NotFound { what, host, said }),
-        401 | 403 => (false, Error::Denied { what, host, status, scope, anonymous, said }),
-        429 => (true, Error::RateLimited { what, host, retry_after: wait, said }),
-        408 | 500..600 => (true, Error::Status { what, host, status, said }),
-        _ => (false, Error::Status { what, host, status, said }),
+    let (chance, error) = match status {
+        404 => (Chance::None, Error::NotFound { what, host, said }),
+        401 | 403 => (Chance::None, Error::Denied { what, host, status, scope, anonymous, said }),
+        429 => (Chance::Good, Error::RateLimited { what, host, retry_after: wait, said }),
+        408 | 500..600 => (Chance::Good, Error::Status { what, host, status, said }),
+        _ => (Chance::None, Error::Status { what, host, status, said }),
     };
     // At most the time that is left of a day: what is longer is no different.
     let retry_after = wait.map(|wait| wait.min(Duration::from_secs(86_400)));
-    Failure { error, transient, retry_after }
+    Failure { error, chance, retry_after }
 }
 
 pub(crate) fn network(what: &str, host: &str, lost: Lost) -> Failure {
-    let transient = lost.kind == Kind::Broken;
+    let chance = match lost.kind {
+        Kind::Broken => Chance::Good,
+        Kind::Unreached => Chance::Slim,
+        Kind::Certificate | Kind::Hopeless => Chance::None,
+    };
     let error = Error::Network { what: what.into(), host: host.into(), cause: lost.cause };
-    Failure { error, transient, retry_after: None }
+    Failure { error, chance, retry_after: None }
 }
 
 pub(crate) fn wrong(what: &str, astray: Astray) -> Failure {

@@ -1,7 +1,8 @@
 //! One request and its answer: connections, certificates and timeouts, and nothing of registries.
 
-use std::io::Read as _;
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::io::{self, Read as _};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use ureq::http::{HeaderMap, HeaderValue, Request};
@@ -25,6 +26,11 @@ const SLOWEST: f64 = 1024.0;
 /// Connections kept open to one host: as many as blobs are likely to be fetched at once.
 const IDLE_CONNECTIONS: usize = 16;
 
+/// How the standard library starts to say that a name has no address, which has no kind of its own.
+const LOOKUP: &str = "failed to lookup address information: ";
+/// How glibc and musl go on where they did not learn whether it has one.
+const LOOKUP_PASSING: [&str; 2] = ["Temporary failure in name resolution", "Try again"];
+
 /// Speaks HTTP to anybody.
 pub(crate) struct Wire {
     /// For hosts that must show a certificate.
@@ -32,6 +38,8 @@ pub(crate) struct Wire {
     /// For hosts whose certificate nobody checks.
     unverified: Agent,
     idle_timeout: Duration,
+    /// Hosts that have answered: what they fail at now, they could do before.
+    answered: Mutex<HashSet<String>>,
 }
 
 /// What is sent.
@@ -65,6 +73,8 @@ pub(crate) struct Lost {
 pub(crate) enum Kind {
     /// Another attempt may do better.
     Broken,
+    /// There was no connection, and never has been one.
+    Unreached,
     /// The certificate is not good.
     Certificate,
     /// Another attempt would end the same.
@@ -107,7 +117,8 @@ impl Wire {
                 .build()
                 .new_agent()
         };
-        Ok(Wire { verified: agent(false), unverified: agent(true), idle_timeout })
+        let answered = Mutex::default();
+        Ok(Wire { verified: agent(false), unverified: agent(true), idle_timeout, answered })
     }
 
     pub(crate) fn send(&self, question: Question<'_>) -> Result<Answer, Lost> {
@@ -130,7 +141,21 @@ impl Wire {
             }
             None => agent.run(request.body(()).map_err(invalid)?),
         };
-        let (parts, body) = answer.map_err(|error| self.lost(error))?.into_parts();
+        let authority = question.url.authority();
+        let mut answered = self.answered.lock().unwrap_or_else(PoisonError::into_inner);
+        let (parts, body) = match answer {
+            Ok(answer) => {
+                answered.insert(authority);
+                answer.into_parts()
+            }
+            Err(error) => {
+                let mut lost = lost(error, self.idle_timeout);
+                if lost.kind == Kind::Unreached && answered.contains(&authority) {
+                    lost.kind = Kind::Broken;
+                }
+                return Err(lost);
+            }
+        };
         Ok(Answer {
             url: question.url.clone(),
             status: parts.status.as_u16(),
@@ -142,10 +167,6 @@ impl Wire {
                 bytes: 0,
             },
         })
-    }
-
-    fn lost(&self, error: ureq::Error) -> Lost {
-        lost(error, self.idle_timeout)
     }
 }
 
@@ -180,7 +201,7 @@ impl Body {
         let start = Instant::now();
         let count = loop {
             match self.inner.read(buffer) {
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(lost(error.into(), self.idle_timeout)),
                 Ok(count) => break count,
             }
@@ -219,22 +240,34 @@ fn lost(error: ureq::Error, idle_timeout: Duration) -> Lost {
     use ureq::Error as E;
     let (cause, kind) = match &error {
         E::Timeout(ureq::Timeout::Connect | ureq::Timeout::Resolve) => {
-            ("the connection could not be made in time".to_string(), Kind::Broken)
+            ("the connection could not be made in time".to_string(), Kind::Unreached)
         }
         E::Timeout(_) => (format!("no answer for {} s", seconds(idle_timeout)), Kind::Broken),
-        E::HostNotFound => ("the host was not found".to_string(), Kind::Broken),
-        E::Io(error) => {
-            let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-            match inner {
-                Some(error) => tls(error),
-                None => (without_number(error), Kind::Broken),
-            }
-        }
+        E::HostNotFound => ("the host has no address".to_string(), Kind::Hopeless),
+        E::Io(error) => io(error),
         E::Rustls(error) => tls(error),
         E::Protocol(_) | E::ConnectionFailed | E::BodyStalled => (error.to_string(), Kind::Broken),
         _ => (error.to_string(), Kind::Hopeless),
     };
     Lost { cause, kind }
+}
+
+fn io(error: &io::Error) -> (String, Kind) {
+    if let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+        return tls(error);
+    }
+    let said = without_number(error);
+    if let Some(cause) = said.strip_prefix(LOOKUP) {
+        let kind = if LOOKUP_PASSING.contains(&cause) { Kind::Unreached } else { Kind::Hopeless };
+        return (format!("the host was not found: {}", lower(cause)), kind);
+    }
+    let kind = match error.kind() {
+        io::ErrorKind::ConnectionRefused
+        | io::ErrorKind::HostUnreachable
+        | io::ErrorKind::NetworkUnreachable => Kind::Unreached,
+        _ => Kind::Broken,
+    };
+    (said, kind)
 }
 
 fn tls(error: &rustls::Error) -> (String, Kind) {
@@ -261,9 +294,13 @@ fn distrust(cause: &rustls::CertificateError) -> String {
 }
 
 /// "Connection refused" rather than "Connection refused (os error 111)".
-fn without_number(error: &std::io::Error) -> String {
+fn without_number(error: &io::Error) -> String {
     let text = error.to_string();
-    let text = text.split(" (os error").next().unwrap_or_default();
+    lower(text.split(" (os error").next().unwrap_or_default())
+}
+
+/// The first letter in lower case.
+fn lower(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map_or(String::new(), |first| first.to_lowercase().chain(letters).collect())
 }
@@ -305,4 +342,45 @@ fn roots(extra: &[Vec<u8>]) -> Result<Vec<Certificate<'static>>, Error> {
 /// Whether anybody may listen to what is said under this URL.
 pub(crate) fn is_plain(url: &Url) -> bool {
     url.scheme == Scheme::Http
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_cannot_be_reached() {
+        let lookup = |cause| io::Error::other(format!("{LOOKUP}{cause}"));
+        let kind = |kind: io::ErrorKind| io::Error::from(kind);
+        for (error, said, expected) in [
+            (
+                lookup("Name or service not known"),
+                "the host was not found: name or service not known",
+                Kind::Hopeless,
+            ),
+            (
+                lookup("No address associated with hostname"),
+                "the host was not found: no address associated with hostname",
+                Kind::Hopeless,
+            ),
+            (
+                lookup("Name does not resolve"),
+                "the host was not found: name does not resolve",
+                Kind::Hopeless,
+            ),
+            (
+                lookup("Temporary failure in name resolution"),
+                "the host was not found: temporary failure in name resolution",
+                Kind::Unreached,
+            ),
+            (lookup("Try again"), "the host was not found: try again", Kind::Unreached),
+            (kind(io::ErrorKind::ConnectionRefused), "connection refused", Kind::Unreached),
+            (kind(io::ErrorKind::HostUnreachable), "host unreachable", Kind::Unreached),
+            (kind(io::ErrorKind::ConnectionReset), "connection reset", Kind::Broken),
+        ] {
+            assert_eq!(io(&error), (said.into(), expected));
+        }
+        let lost = lost(ureq::Error::HostNotFound, Duration::ZERO);
+        assert_eq!((lost.cause.as_str(), lost.kind), ("the host has no address", Kind::Hopeless));
+    }
 }

@@ -80,19 +80,39 @@ fn what_is_not_there_or_not_ours_is_not_asked_for_again() {
     assert_eq!(registry.exchanges().len(), 2);
 }
 
+/// Asks a registry for a manifest: how often was waited, and the message.
+fn ask(client: &Client, host: &str, waits: &common::Waits) -> (usize, String) {
+    let before = waits.count();
+    let error = client.manifest(&format!("{host}/a/b").parse().unwrap()).unwrap_err();
+    (waits.count() - before, error.to_string())
+}
+
+/// Nobody waits long for a host that never answered, but for one that did.
 #[test]
 fn nobody_there() {
-    let host = {
-        let registry = FakeRegistry::start();
-        registry.host()
-    };
     let (options, waits) = options();
-    let reference = format!("{host}/a/b").parse().unwrap();
-    let error = Client::new(options).unwrap().manifest(&reference).unwrap_err();
-    let expected =
-        format!("manifest {host}/a/b:latest: {host}: connection refused; gave up after 5 attempts");
-    assert_eq!(error.to_string(), expected);
-    assert_eq!(waits.count(), 4);
+    let client = Client::new(options.clone()).unwrap();
+    let registry = FakeRegistry::start();
+    registry.put_image("a/b", "latest", &[]);
+    let (host, reference) = (registry.host(), reference(&registry));
+    client.manifest(&reference).unwrap();
+    drop(registry);
+    let refused = format!("manifest {host}/a/b:latest: {host}: connection refused");
+    assert_eq!(ask(&client, &host, &waits), (4, format!("{refused}; gave up after 5 attempts")));
+    let client = Client::new(options).unwrap();
+    assert_eq!(ask(&client, &host, &waits), (1, format!("{refused}; gave up after 2 attempts")));
+}
+
+/// A name that does not exist does not come to exist. Where there is no network, nobody knows, which is worth
+/// one more attempt.
+#[test]
+fn no_such_host() {
+    let (options, waits) = options();
+    let client = Client::new(options).unwrap();
+    let (waited, said) = ask(&client, "unlade.invalid", &waits);
+    let start = "manifest unlade.invalid/a/b:latest: unlade.invalid: the host was not found: ";
+    assert!(said.starts_with(start), "{said}");
+    assert_eq!(waited, usize::from(said.contains("emporary")), "{said}");
 }
 
 /// The user hears of it, and the waits grow.

@@ -10,15 +10,12 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use hash::{Digest, Hasher, Mismatch, Verifier};
-use oci::Descriptor;
+use oci::{DOCUMENT_MAX, Descriptor};
 use rustix::fs::{Mode, OFlags};
 
 use crate::error::Error;
 use crate::open::Store;
 use part::Part;
-
-/// How large a document may be, in bytes. Manifests may have half of it, configs all.
-const DOCUMENT_MAX: u64 = 8 << 20;
 
 /// An open blob of the right size. Its bytes are not verified yet.
 #[derive(Debug)]

@@ -19,6 +19,10 @@ impl Store {
 
     /// Remembers what a blob expands to, so that it needs not be computed again. Only for what was verified.
     pub fn remember_diff_id(&self, blob: &Digest, diff_id: &Digest) -> Result<(), Error> {
+        // Written once, so that no reader finds a file that is being written again.
+        if self.diff_id(blob) == Some(*diff_id) {
+            return Ok(());
+        }
         self.create_directory(&self.paths.diff_ids())?;
         let path = self.paths.diff_id(blob);
         // Not flushed: if it is lost, it is computed once more.

@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use hash::Digest;
+use oci::{Descriptor, MediaType};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 /// The file that marks an image layout.
 pub(crate) const LAYOUT_FILE: &str = "oci-layout";
@@ -22,6 +24,45 @@ pub(crate) const LAYOUT_VERSION: &str = "1.0.0";
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Layout {
     pub(crate) image_layout_version: String,
+}
+
+/// The list of tags as it lies there. Entries that other tools made stay as they are, whatever is in them.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Listing {
+    /// A Go program writes `null` for none.
+    #[serde(default)]
+    manifests: Option<Vec<Value>>,
+    #[serde(flatten)]
+    rest: Map<String, Value>,
+}
+
+impl Default for Listing {
+    fn default() -> Listing {
+        let rest = [("schemaVersion", 2.into()), ("mediaType", MediaType::OCI_INDEX.into())];
+        Listing {
+            manifests: None,
+            rest: rest.map(|(name, value)| (name.into(), value)).into_iter().collect(),
+        }
+    }
+}
+
+impl Listing {
+    /// The entries that can be understood.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = Descriptor> {
+        self.manifests.iter().flatten().filter_map(|entry| Descriptor::deserialize(entry).ok())
+    }
+
+    /// Takes entries out.
+    pub(crate) fn remove(&mut self, which: impl Fn(&Descriptor) -> bool) {
+        let entries = self.manifests.get_or_insert_default();
+        entries.retain(|entry| !Descriptor::deserialize(entry).is_ok_and(|entry| which(&entry)));
+    }
+
+    /// Puts an entry behind the others.
+    pub(crate) fn push(&mut self, entry: &Descriptor) {
+        let entry = serde_json::to_value(entry).expect("it has strings for keys and no way to fail");
+        self.manifests.get_or_insert_default().push(entry);
+    }
 }
 
 /// The paths in a store.

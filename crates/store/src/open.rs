@@ -10,7 +10,7 @@ use std::sync::Mutex;
 use hash::Digest;
 
 use crate::error::Error;
-use crate::format::{self, Layout, Paths};
+use crate::format::{self, Layout, Listing, Paths};
 
 /// A directory of images. Threads may share it, and so may processes.
 #[derive(Debug)]
@@ -95,10 +95,14 @@ impl Store {
         self.create_directory(&self.paths.root)?;
         self.check_unused()?;
         let _lock = self.lock_tags()?;
-        self.create_directory(&self.paths.blobs(hash::Algorithm::Sha256))?;
+        let blobs = self.paths.blobs(hash::Algorithm::Sha256);
+        self.create_directory(&blobs)?;
+        self.flush_directory(blobs.parent().unwrap_or(&blobs))?;
         let index = self.paths.index();
         if !index.exists() {
-            self.replace(&index, &json(&oci::Index::new(Vec::new())))?;
+            let mut empty = Listing::default();
+            empty.remove(|_| true);
+            self.replace(&index, &json(&empty))?;
         }
         let layout = Layout { image_layout_version: format::LAYOUT_VERSION.into() };
         self.replace(&self.paths.layout(), &json(&layout))

@@ -19,7 +19,8 @@ pub struct Resolved {
 }
 
 /// Chooses the image for `platform` among those that `root` leads to. `document` gives the verified bytes of
-/// what a descriptor names.
+/// what a descriptor names. The descriptor that comes of it states what the manifest is, even if none did that
+/// led to it.
 pub fn resolve<E: From<oci::Error>>(
     root: Descriptor,
     platform: &Platform,
@@ -30,16 +31,18 @@ pub fn resolve<E: From<oci::Error>>(
     let mut depth = 0;
     loop {
         let bytes = document(&descriptor)?;
-        match Document::parse(&bytes, Some(&descriptor.media_type))? {
+        let found = Document::parse(&bytes, Some(&descriptor.media_type))?;
+        descriptor.media_type = found.media_type(&descriptor.media_type);
+        match found {
             Document::Manifest(manifest) => return Ok(Resolved { descriptor, manifest: *manifest, index }),
             Document::Index(_) if depth == INDEX_DEPTH_MAX => {
                 let digest = descriptor.digest;
                 return Err(oci::Error::TooDeep { digest, limit: INDEX_DEPTH_MAX }.into());
             }
-            Document::Index(found) => {
+            Document::Index(entries) => {
                 depth += 1;
                 index = index.or(Some(descriptor.digest));
-                descriptor = oci::select(&found.manifests, platform)?.clone();
+                descriptor = oci::select(&entries.manifests, platform)?.clone();
             }
         }
     }

@@ -4,9 +4,10 @@ use std::fs;
 use std::io;
 
 use hash::Digest;
-use oci::{Descriptor, Document, Image, Index, MediaType, Platform, Reference};
+use oci::{Descriptor, Image, MediaType, Platform, Reference};
 
 use crate::error::Error;
+use crate::format::Listing;
 use crate::open::{Store, json};
 use crate::resolve::{Resolved, resolve};
 
@@ -28,8 +29,7 @@ impl Store {
     /// All tags, in the order in which they were made. Entries that other tools made under names which are no
     /// full references are left out.
     pub fn tags(&self) -> Result<Vec<Tag>, Error> {
-        let entries = self.read_index()?.manifests;
-        Ok(entries.into_iter().filter_map(Tag::read).collect())
+        Ok(self.read_index()?.entries().filter_map(Tag::read).collect())
     }
 
     /// Lets a name have an image, for the platform that the descriptor states. To be called last, when
@@ -47,7 +47,7 @@ impl Store {
         if let Some(index) = index {
             descriptor.annotations.insert(INDEX_ANNOTATION.into(), index.to_string());
         }
-        if self.read_index()?.manifests.contains(&descriptor) {
+        if self.read_index()?.entries().any(|entry| entry == descriptor) {
             return Ok(());
         }
         let _lock = self.lock_tags()?;
@@ -56,14 +56,10 @@ impl Store {
         if descriptor.digest.algorithm() != hash::Algorithm::Sha256 {
             self.flush_directory(&self.paths.blobs(hash::Algorithm::Sha256))?;
         }
-        let mut tags = self.read_index()?;
-        let same = |entry: &Descriptor| {
-            entry.annotations.get(Descriptor::REF_NAME) == Some(&name)
-                && entry.platform == descriptor.platform
-        };
-        tags.manifests.retain(|entry| !same(entry));
-        tags.manifests.push(descriptor);
-        self.replace(&self.paths.index(), &json(&tags))
+        let mut listing = self.read_index()?;
+        listing.remove(|entry| is_named(entry, &name) && replaces(&descriptor, entry));
+        listing.push(&descriptor);
+        self.replace(&self.paths.index(), &json(&listing))
     }
 
     /// The image that a reference names for a platform: by its digest, else by its tag. `None` if the store
@@ -116,24 +112,20 @@ impl Store {
 
     /// A descriptor for a document of which the digest is all that is known.
     fn describe(&self, digest: &Digest) -> Result<Option<Descriptor>, Error> {
-        let bytes = match self.document_by_digest(digest) {
-            Ok(bytes) => bytes,
-            Err(Error::Missing { .. }) => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        let (media_type, fallback) = match Document::parse(&bytes, None)? {
-            Document::Index(index) => (index.media_type, MediaType::OCI_INDEX),
-            Document::Manifest(manifest) => (manifest.media_type, MediaType::OCI_MANIFEST),
-        };
-        let media_type = media_type.unwrap_or_else(|| MediaType::parse(fallback));
-        Ok(Some(Descriptor::new(media_type, *digest, bytes.len() as u64)))
+        match self.document_by_digest(digest) {
+            Ok(bytes) => {
+                Ok(Some(Descriptor::new(MediaType::Other(String::new()), *digest, bytes.len() as u64)))
+            }
+            Err(Error::Missing { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// What a tag names for a platform, if it is what a pull for that platform would give.
     fn tagged(&self, reference: &Reference, platform: &Platform) -> Result<Option<Descriptor>, Error> {
         let name = reference.to_string();
-        let mut entries = self.read_index()?.manifests;
-        entries.retain(|entry| entry.annotations.get(Descriptor::REF_NAME) == Some(&name));
+        let listing = self.read_index()?;
+        let entries: Vec<Descriptor> = listing.entries().filter(|entry| is_named(entry, &name)).collect();
         let Ok(chosen) = oci::select(&entries, platform) else { return Ok(None) };
         let index = chosen.annotations.get(INDEX_ANNOTATION).and_then(|index| index.parse::<Digest>().ok());
         let exact = chosen.platform.as_ref().is_none_or(|found| found.serves(platform) == Some(0));
@@ -149,15 +141,29 @@ impl Store {
         Ok(Some(chosen.clone()))
     }
 
-    fn read_index(&self) -> Result<Index, Error> {
+    fn read_index(&self) -> Result<Listing, Error> {
         let path = self.paths.index();
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
             // Some tools that make layouts write it only with the first image.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Index::new(Vec::new())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Listing::default()),
             Err(error) => return Err(Error::io("read", &path)(error)),
         };
         serde_json::from_slice(&bytes).map_err(|error| Error::Malformed { path, cause: error.to_string() })
+    }
+}
+
+fn is_named(entry: &Descriptor, name: &str) -> bool {
+    entry.annotations.get(Descriptor::REF_NAME).is_some_and(|found| found == name)
+}
+
+/// Whether of two entries of a name the new one stands in the place of the old. One that states no platform
+/// stands for all.
+fn replaces(new: &Descriptor, old: &Descriptor) -> bool {
+    let stated = |entry: &Descriptor| entry.platform.clone().filter(Platform::is_stated);
+    match (stated(new), stated(old)) {
+        (Some(new), Some(old)) => new.is_same(&old),
+        _ => true,
     }
 }
 

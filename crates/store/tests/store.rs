@@ -399,6 +399,63 @@ fn a_lesser_variant_does_not_hide_a_better_one() {
     assert!(store.image(&name, &platform("linux/amd64/v3")).unwrap().is_some());
 }
 
+/// A name that is given again means the new image from then on, however either says what it is for.
+#[test]
+fn a_tag_that_moves_takes_the_place_of_the_old() {
+    for (old, new, wanted, left) in [
+        (Some("linux/arm64"), Some("linux/arm64/v8"), "linux/arm64", 1),
+        (Some("linux/arm64/v8"), Some("linux/arm64"), "linux/arm64", 1),
+        (Some("linux/amd64"), None, "linux/amd64", 1),
+        (None, Some("linux/amd64"), "linux/amd64", 1),
+        (None, None, "linux/amd64", 1),
+        (Some("linux/arm64"), Some("linux/amd64"), "linux/amd64", 2),
+        (Some("linux/amd64"), Some("linux/amd64/v3"), "linux/amd64/v3", 2),
+    ] {
+        let store = Store::temporary(None).unwrap();
+        let name: Reference = "app".parse().unwrap();
+        let tag = |platform: Option<&str>, note| {
+            let described = image(&store, "linux/amd64", note);
+            let platform = platform.map(|platform| platform.parse().unwrap());
+            store.tag(&name, Descriptor { platform, ..described.clone() }, None).unwrap();
+            described.digest
+        };
+        tag(old, "old");
+        let digest = tag(new, "new");
+        let found = store.image(&name, &wanted.parse().unwrap()).unwrap().unwrap();
+        assert_eq!(found.descriptor.digest, digest, "{old:?} {new:?}");
+        assert_eq!(store.tags().unwrap().len(), left, "{old:?} {new:?}");
+    }
+}
+
+/// What other tools wrote stays as it is, also where it cannot be understood.
+#[test]
+fn entries_of_others_stay() {
+    let store = Store::temporary(None).unwrap();
+    let index = store.path().join("index.json");
+    let digest = Digest::sha256(b"");
+    let others = serde_json::json!([
+        {"mediaType": "a/b", "digest": digest.to_string(), "size": 0, "data": "", "x": {"y": [1]}},
+        {"mediaType": "a/b", "digest": "blake3:00", "size": 0, "annotations": {Descriptor::REF_NAME: "v1"}},
+        {"size": -1},
+        7,
+    ]);
+    let theirs =
+        serde_json::json!({"schemaVersion": 2, "manifests": others, "annotations": {"a": "b"}, "z": 1});
+    fs::write(&index, theirs.to_string()).unwrap();
+    assert!(store.tags().unwrap().is_empty());
+    store.tag(&"app".parse().unwrap(), image(&store, "linux/amd64", ""), None).unwrap();
+    assert_eq!(store.tags().unwrap().len(), 1);
+    let mut found: serde_json::Value = serde_json::from_slice(&fs::read(&index).unwrap()).unwrap();
+    let ours = found["manifests"].as_array_mut().unwrap().pop().unwrap();
+    assert_eq!(ours["annotations"][Descriptor::REF_NAME], "docker.io/library/app:latest");
+    assert_eq!(found, theirs);
+    for (text, tags) in [(r#"{"schemaVersion":2,"manifests":null}"#, 1), ("{}", 1)] {
+        fs::write(&index, text).unwrap();
+        store.tag(&"app".parse().unwrap(), image(&store, "linux/amd64", ""), None).unwrap();
+        assert_eq!(store.tags().unwrap().len(), tags, "{text}");
+    }
+}
+
 #[test]
 fn other_tools_read_it() {
     let directory = tempfile::tempdir().unwrap();

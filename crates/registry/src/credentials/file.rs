@@ -61,7 +61,9 @@ impl File {
     /// The helpers to ask, in this order.
     pub(super) fn helpers(&self, reference: &Reference) -> Vec<&str> {
         let own = self.content.cred_helpers.iter().flatten();
-        let own = own.filter(|(key, _)| place(key) == reference.registry()).map(|(_, name)| name.as_str());
+        let own = own
+            .filter(|(key, _)| place(key) == canonical(reference.registry()))
+            .map(|(_, name)| name.as_str());
         let general = self.content.creds_store.as_deref();
         own.take(1).chain(general).filter(|name| !name.is_empty()).collect()
     }
@@ -69,7 +71,7 @@ impl File {
     /// The login under the longest key that the repository's name starts with: Podman's keys may be
     /// `HOST/NAMESPACE/REPOSITORY` or any part of it from the left.
     pub(super) fn login(&self, reference: &Reference) -> Result<Option<Login>, CredentialsError> {
-        let name = format!("{}/{}", reference.registry(), reference.repository());
+        let name = format!("{}/{}", canonical(reference.registry()), reference.repository());
         let mut logins = Vec::new();
         for (key, entry) in self.content.auths.iter().flatten() {
             let place = place(key);
@@ -118,11 +120,15 @@ fn place(key: &str) -> String {
     };
     let place = ["/v1", "/v2"].iter().find_map(|version| place.strip_suffix(version)).unwrap_or(place);
     let (host, rest) = place.split_once('/').map_or((place, ""), |(host, _)| (host, &place[host.len()..]));
-    let host = match host {
+    format!("{}{rest}", canonical(host))
+}
+
+/// Docker's own registry has several names, and logins for all of them are the same.
+pub(super) fn canonical(host: &str) -> &str {
+    match host {
         "index.docker.io" | "registry-1.docker.io" => "docker.io",
         host => host,
-    };
-    format!("{host}{rest}")
+    }
 }
 
 #[cfg(test)]
@@ -159,6 +165,9 @@ mod tests {
             (&["a.io"], "a.io:5000/x", "anonymous"),
             (&["b.io", "sub.a.io", "a.i"], "a.io/x", "anonymous"),
             (&["docker.io/library"], "alpine", "docker.io/library"),
+            (&["registry-1.docker.io"], "alpine", "registry-1.docker.io"),
+            (&["registry-1.docker.io"], "registry-1.docker.io/a/b", "registry-1.docker.io"),
+            (&["https://index.docker.io/v1/"], "registry-1.docker.io/a/b", "https://index.docker.io/v1/"),
             (&[], "alpine", "anonymous"),
         ] {
             // Each key's user is the key with its colons gone.
@@ -226,6 +235,7 @@ mod tests {
         for (name, helpers) in [
             ("a.io/x", &["one", "all"][..]),
             ("alpine", &["hub", "all"]),
+            ("registry-1.docker.io/a/b", &["hub", "all"]),
             ("b.io/x", &["all"]),
             ("c.io/x", &["all"]),
         ] {
