@@ -225,7 +225,7 @@ fn skip(body: &mut Body, mut count: u64) -> Result<(), Lost> {
 }
 
 /// First byte and total of `bytes 0-9/10` or `bytes 0-9/*` (RFC 9110, section 14.4).
-fn content_range(value: &str) -> Option<(u64, Option<u64>)> {
+pub(crate) fn content_range(value: &str) -> Option<(u64, Option<u64>)> {
     let (unit, rest) = value.trim().split_once(' ')?;
     let (range, total) = rest.trim().split_once('/')?;
     let (start, end) = range.split_once('-')?;

@@ -22,6 +22,9 @@ mod wire;
 
 mod error;
 
+#[cfg(test)]
+mod robustness;
+
 pub use blob::Blob;
 pub use client::{Client, Fetched, Options};
 pub use credentials::{Credentials, CredentialsError, Places};

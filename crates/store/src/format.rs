@@ -40,7 +40,7 @@ impl Default for Listing {
     fn default() -> Listing {
         let rest = [("schemaVersion", 2.into()), ("mediaType", MediaType::OCI_INDEX.into())];
         Listing {
-            manifests: None,
+            manifests: Some(Vec::new()),
             rest: rest.map(|(name, value)| (name.into(), value)).into_iter().collect(),
         }
     }

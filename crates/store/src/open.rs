@@ -100,9 +100,7 @@ impl Store {
         self.flush_directory(blobs.parent().unwrap_or(&blobs))?;
         let index = self.paths.index();
         if !index.exists() {
-            let mut empty = Listing::default();
-            empty.remove(|_| true);
-            self.replace(&index, &json(&empty))?;
+            self.replace(&index, &json(&Listing::default()))?;
         }
         let layout = Layout { image_layout_version: format::LAYOUT_VERSION.into() };
         self.replace(&self.paths.layout(), &json(&layout))

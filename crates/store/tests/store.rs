@@ -460,6 +460,8 @@ fn entries_of_others_stay() {
 fn other_tools_read_it() {
     let directory = tempfile::tempdir().unwrap();
     let store = Store::open(&directory.path().join("store")).unwrap();
+    let text = fs::read_to_string(store.path().join("index.json")).unwrap();
+    assert!(text.contains(r#""manifests":[]"#), "{text}");
     let name: Reference = "localhost:5000/a/b:v1".parse().unwrap();
     let described = image(&store, "linux/amd64", "");
     store.tag(&name, described.clone(), None).unwrap();
@@ -475,10 +477,21 @@ fn other_tools_read_it() {
         testkit::tools::run(skopeo.args(["copy", "--quiet", &from, &to])).unwrap();
     };
     let shown = |path: &Path| path.display().to_string();
-    copy(
-        format!("oci:{}:{name}", shown(store.path())),
-        format!("oci:{}:copied.example/x:y", shown(store.path())),
-    );
+    let other = "docker.io/library/x:latest";
+    copy(format!("oci:{}:{name}", shown(store.path())), format!("oci:{}:{other}", shown(store.path())));
     assert_eq!(store.tags().unwrap().len(), 2);
-    assert!(store.image(&"copied.example/x:y".parse().unwrap(), &Platform::host()).is_ok());
+    let copied = store.image(&"x".parse().unwrap(), &"linux/amd64".parse().unwrap()).unwrap();
+    assert_eq!(copied.map(|image| image.descriptor.digest), Some(described.digest));
+    let copy_of = shown(&directory.path().join("copy"));
+    copy(format!("oci:{}:{other}", shown(store.path())), format!("oci:{copy_of}:x"));
+    // A name with a digest is one for them as well.
+    let pinned: Reference = format!("a@{}", described.digest).parse().unwrap();
+    store.tag(&pinned, described, None).unwrap();
+    copy(format!("oci:{}:{pinned}", shown(store.path())), format!("oci:{copy_of}:y"));
+    let mut umoci = testkit::tools::command("umoci");
+    let seen = testkit::tools::run(umoci.args(["ls", "--layout"]).arg(store.path())).unwrap();
+    let seen = String::from_utf8(seen).unwrap();
+    for name in [name.to_string(), other.to_string(), pinned.to_string()] {
+        assert!(seen.lines().any(|line| line == name), "{name} of {seen}");
+    }
 }

@@ -12,8 +12,11 @@ use layer::{Compression, Expander};
 
 use super::Error;
 
-/// How many files an archive may have. One image has at most a few thousand, and an archive a few images.
-const FILES_MAX: u64 = 1 << 20;
+/// How many files an archive may have: an image has four for each layer at most, and an archive a few images.
+/// All their names are kept in memory.
+const FILES_MAX: u64 = 1 << 16;
+/// Files with longer names, in bytes, are as if they were not there: the longest that are written have 140.
+const NAME_MAX: usize = 1 << 10;
 /// How many links may lead from one to the next.
 const LINKS_MAX: usize = 8;
 /// Buffers for going from header to header, and for expanding.
@@ -72,6 +75,9 @@ impl Archive {
         while let Some(entry) = reader.entry()? {
             let extent = Extent { offset: entry.content_offset, size: entry.size };
             reader.seek_over_content()?;
+            if entry.name.len().max(entry.link.len()) > NAME_MAX {
+                continue;
+            }
             let (Ok(name), Ok(link)) = (text(entry.name), text(entry.link)) else { continue };
             let Ok(name) = normalise("", &name) else { continue };
             let member = match entry.kind {
