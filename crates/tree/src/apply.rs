@@ -21,20 +21,15 @@ impl Tree {
     pub fn apply(&mut self, layer: u32, changes: Vec<Change>, notes: &mut Notes) -> Result<(), Error> {
         let mut apply = Apply {
             layer,
-            directories: explicit_directories(&changes),
+            hidden: hidden(&changes),
             first_new: self.nodes.len(),
             tree: self,
             notes,
             parent: None,
+            steps: 0,
         };
-        let lower_targets = apply.lower_targets(&changes);
-        for change in &changes {
-            match change.action {
-                Action::Remove => apply.remove(change)?,
-                Action::Clear => apply.clear(change)?,
-                Action::Put(..) | Action::Link { .. } => {}
-            }
-        }
+        let lower_targets = apply.lower_targets(&changes)?;
+        apply.removals(&changes)?;
         let mut forward = Vec::new();
         for change in changes {
             match change.action {
@@ -50,15 +45,16 @@ impl Tree {
     }
 }
 
-/// Paths that the layer itself says are directories, as far as a removal has to know them: where a lower
-/// layer has a symlink at such a path, the layer's removals below it mean the new directory, not the link's
-/// target.
-fn explicit_directories(changes: &[Change]) -> BTreeSet<Path> {
+/// Paths at which the layer itself puts a directory or takes away what is there, as far as a removal has to
+/// know them: where a lower layer has a symlink at such a path, the layer's removals below it do not mean the
+/// link's target.
+fn hidden(changes: &[Change]) -> BTreeSet<Path> {
     if !changes.iter().any(|change| matches!(change.action, Action::Remove | Action::Clear)) {
         return BTreeSet::new();
     }
-    let directory = |change: &&Change| matches!(change.action, Action::Put(_, Kind::Directory(_)));
-    changes.iter().filter(directory).map(|change| change.path.clone()).collect()
+    let hides =
+        |change: &&Change| matches!(change.action, Action::Put(_, Kind::Directory(_)) | Action::Remove);
+    changes.iter().filter(hides).map(|change| change.path.clone()).collect()
 }
 
 /// One layer being applied.
@@ -66,25 +62,38 @@ struct Apply<'a> {
     tree: &'a mut Tree,
     notes: &'a mut Notes,
     layer: u32,
-    directories: BTreeSet<Path>,
+    hidden: BTreeSet<Path>,
     /// Nodes from here on are this layer's.
     first_new: usize,
     /// The directory that the last put went to: tarballs list a directory's entries together.
     parent: Option<(Path, NodeId)>,
+    /// Components of symlinks that were followed.
+    steps: u64,
 }
 
 impl Apply<'_> {
-    fn remove(&mut self, change: &Change) -> Result<(), Error> {
-        let Some((parent, name)) = change.path.split() else { return Ok(()) };
-        if let Some(directory) = self.lower_directory(change.entry, &parent, false)? {
-            self.tree.unlink(directory, name);
+    /// Takes away what the layer removes. All ways are looked up before anything goes, so that no removal is
+    /// on the way of another.
+    fn removals(&mut self, changes: &[Change]) -> Result<(), Error> {
+        let mut found = Vec::new();
+        for change in changes {
+            match (&change.action, change.path.split()) {
+                (Action::Remove, Some((parent, _))) => {
+                    let directory = self.lower_directory(change.entry, &parent, false)?;
+                    found.extend(directory.map(|directory| (directory, change)));
+                }
+                (Action::Clear, _) => {
+                    let directory = self.lower_directory(change.entry, &change.path, true)?;
+                    found.extend(directory.map(|directory| (directory, change)));
+                }
+                _ => {}
+            }
         }
-        Ok(())
-    }
-
-    fn clear(&mut self, change: &Change) -> Result<(), Error> {
-        if let Some(directory) = self.lower_directory(change.entry, &change.path, true)? {
-            self.tree.unlink_all(directory);
+        for (directory, change) in found {
+            match (&change.action, change.path.split()) {
+                (Action::Remove, Some((_, name))) => self.tree.unlink(directory, name),
+                _ => self.tree.unlink_all(directory),
+            }
         }
         Ok(())
     }
@@ -133,18 +142,20 @@ impl Apply<'_> {
         {
             return Ok(*node);
         }
-        let found = resolve::directory(self.tree, &parent, Missing::Make);
+        let before = self.steps;
+        let found = resolve::directory(self.tree, &parent, Missing::Make, &mut self.steps);
         let node = found.map_err(|fault| self.error(entry, path.clone(), fault))?;
         let node = node.expect("what is missing was made");
-        self.parent = Some((parent, node));
+        // A way through links may lead elsewhere with every name that is added.
+        self.parent = (self.steps == before).then_some((parent, node));
         Ok(node)
     }
 
     /// The directory that a removal at or below `path` means in the lower layers, if there is one.
     fn lower_directory(&mut self, entry: u64, path: &Path, clears: bool) -> Result<Option<NodeId>, Error> {
         let mut through_link = false;
-        let replaced = Missing::Stop { new_directories: &self.directories, through_link: &mut through_link };
-        let found = match resolve::directory(self.tree, path, replaced) {
+        let replaced = Missing::Stop { hidden: &self.hidden, through_link: &mut through_link };
+        let found = match resolve::directory(self.tree, path, replaced, &mut self.steps) {
             // Below something that is no directory there is nothing to remove.
             Err(Fault::ParentNotDirectory { .. }) => Ok(None),
             other => other.map_err(|fault| self.error(entry, path.clone(), fault)),
@@ -153,6 +164,12 @@ impl Apply<'_> {
             self.note(Remark::OpaqueThroughSymlink, entry, path);
         }
         found
+    }
+
+    /// The node that a path of `entry`'s names, if there is one.
+    fn node(&mut self, entry: u64, path: &Path) -> Result<Option<NodeId>, Error> {
+        resolve::node(self.tree, path, &mut self.steps)
+            .map_err(|fault| self.error(entry, path.clone(), fault))
     }
 
     fn note(&mut self, remark: Remark, entry: u64, path: &Path) {

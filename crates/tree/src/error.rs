@@ -33,6 +33,12 @@ pub enum Fault {
         /// How many links one path may follow.
         limit: usize,
     },
+    /// Following symlinks takes too long, though each path ends.
+    #[error("the layer's paths lead through more than {limit} components of symlinks")]
+    TooManySteps {
+        /// How many components of links a layer may make us follow.
+        limit: u64,
+    },
     /// A symlink on the way has a component that no filesystem holds.
     #[error("symlink on the way has a name of {length} bytes in it")]
     LinkComponentTooLong {

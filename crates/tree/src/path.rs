@@ -114,6 +114,16 @@ impl Path {
         })
     }
 
+    /// The first `count` components.
+    pub(crate) fn start(&self, count: usize) -> Path {
+        let slashes = self.0.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
+        match count.checked_sub(1) {
+            Some(before) => slashes.skip(before).chain([self.0.len()]).next(),
+            None => Some(0),
+        }
+        .map_or_else(Path::root, |end| Path(self.0[..end].into()))
+    }
+
     /// This path with one more name behind it. `name` must be one valid component.
     pub fn join(&self, name: &[u8]) -> Path {
         debug_assert!(!name.is_empty() && !name.contains(&b'/') && name != b"." && name != b"..");
@@ -258,5 +268,7 @@ mod tests {
         assert_eq!((parent.to_string().as_str(), name), ("a/b", &b"c"[..]));
         assert_eq!(parent.join(name), path);
         assert!(Path::root().split().is_none());
+        let starts: Vec<String> = (0..5).map(|count| path.start(count).to_string()).collect();
+        assert_eq!(starts, ["/", "a", "a/b", "a/b/c", "a/b/c"]);
     }
 }

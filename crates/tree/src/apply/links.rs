@@ -1,6 +1,6 @@
 //! Hard links: a second name for a node of this layer or of one below.
 
-use super::{Apply, resolve};
+use super::Apply;
 use crate::{Action, Change, Error, Fault, Kind, Metadata, NodeId, Path};
 
 /// How often the forward links of a layer are gone through. Each pass resolves whole chains in one
@@ -25,19 +25,19 @@ pub(super) struct Forward {
 impl Apply<'_> {
     /// What the targets of this layer's links mean in the layers below, before anything of them is removed:
     /// a link may keep alive what a whiteout of the same layer takes away. By entry, ascending.
-    pub(super) fn lower_targets(&mut self, changes: &[Change]) -> Vec<(u64, NodeId)> {
+    pub(super) fn lower_targets(&mut self, changes: &[Change]) -> Result<Vec<(u64, NodeId)>, Error> {
         if !changes.iter().any(|change| matches!(change.action, Action::Remove | Action::Clear)) {
-            return Vec::new();
+            return Ok(Vec::new());
         }
         let mut found = Vec::new();
         for change in changes {
             if let Action::Link { target, .. } = &change.action
-                && let Some(node) = resolve::node(self.tree, target)
+                && let Some(node) = self.node(change.entry, target)?
             {
                 found.push((change.entry, node));
             }
         }
-        found
+        Ok(found)
     }
 
     /// Makes a link, or gives it back for later if its target is not there yet.
@@ -45,7 +45,7 @@ impl Apply<'_> {
         if link.path == link.target {
             return Err(self.error(link.entry, link.path, Fault::TargetIsSelf));
         }
-        let Some(node) = resolve::node(self.tree, &link.target) else {
+        let Some(node) = self.node(link.entry, &link.target)? else {
             return Ok(Some(Forward { link, since: self.tree.nodes.len() }));
         };
         self.name_target(&link, node)?;
@@ -63,7 +63,7 @@ impl Apply<'_> {
             let before = waiting.len();
             let mut still = Vec::new();
             for forward in waiting {
-                match resolve::node(self.tree, &forward.link.target) {
+                match self.node(forward.link.entry, &forward.link.target)? {
                     Some(node) => self.place_forward(&forward, node)?,
                     None => still.push(forward),
                 }
@@ -81,7 +81,7 @@ impl Apply<'_> {
         waiting.sort_by_key(|forward| forward.link.entry);
         for forward in waiting {
             // One of this loop's own links may have brought the target.
-            let node = resolve::node(self.tree, &forward.link.target).or_else(|| {
+            let node = self.node(forward.link.entry, &forward.link.target)?.or_else(|| {
                 let place = lower_targets.binary_search_by_key(&forward.link.entry, |(entry, _)| *entry);
                 place.ok().map(|place| lower_targets[place].1)
             });
@@ -96,7 +96,7 @@ impl Apply<'_> {
 
     /// The target's own entry came last, so its metadata stays.
     fn place_forward(&mut self, forward: &Forward, node: NodeId) -> Result<(), Error> {
-        let later = resolve::node(self.tree, &forward.link.path);
+        let later = self.node(forward.link.entry, &forward.link.path)?;
         if later.is_some_and(|node| node.index() >= forward.since) {
             return Ok(());
         }

@@ -8,28 +8,38 @@ use crate::{COMPONENT_MAX, Fault, Kind, Metadata, NodeId, Path, Tree};
 /// How many symlinks one path may follow, as in Linux (`MAXSYMLINKS`).
 pub(super) const LINKS_MAX: usize = 40;
 
+/// How many components of symlinks one layer may make us follow. The largest layers need some ten million; a
+/// chain of long links can ask for 80,000 with each of millions of entries, which would take hours.
+pub(super) const STEPS_MAX: u64 = 1 << 26;
+
 /// What happens where the path has no such directory.
 pub(super) enum Missing<'a> {
     /// It is made: 0755, owned by root, at the epoch.
     Make,
-    /// There is nothing to find. A symlink at a path that the layer itself makes a directory counts as
-    /// missing, too: the new directory has no lower entries.
+    /// There is nothing to find. A symlink at a path that the layer itself hides counts as missing, too: what
+    /// the layer has there has no lower entries.
     Stop {
-        /// Directories that the layer puts.
-        new_directories: &'a BTreeSet<Path>,
+        /// Paths at which the layer puts a directory, or removes what is there.
+        hidden: &'a BTreeSet<Path>,
         /// Set when a symlink was followed.
         through_link: &'a mut bool,
     },
 }
 
-/// The directory that `path` leads to; `None` if it is missing and [`Missing::Stop`] was asked for.
+/// The directory that `path` leads to; `None` if it is missing and [`Missing::Stop`] was asked for. Adds to
+/// `steps` what was followed.
 pub(super) fn directory(
     tree: &mut Tree,
     path: &Path,
     mut missing: Missing<'_>,
+    steps: &mut u64,
 ) -> Result<Option<NodeId>, Fault> {
     // The directories from the root down to where we stand, for `..`.
     let mut way = vec![Tree::ROOT];
+    // Names on the way below them that are no directories: missing, or, the first of them, in the way. A `..`
+    // takes one back, as it does for container runtimes, which look at the text of links.
+    let mut missed: Vec<Box<[u8]>> = Vec::new();
+    let mut in_the_way = false;
     // What is left of the links followed, next component last.
     let mut detour: Vec<Box<[u8]>> = Vec::new();
     let mut names = path.components();
@@ -50,34 +60,26 @@ pub(super) fn directory(
         match name {
             b"" | b"." => continue,
             b".." => {
-                if way.len() > 1 {
+                if missed.pop().is_none() && way.len() > 1 {
                     way.pop();
                 }
+                in_the_way &= !missed.is_empty();
                 continue;
             }
             _ => {}
         }
         let here = *way.last().expect("the root is never popped");
-        let Some(next) = tree.child(here, name) else {
-            match missing {
-                Missing::Stop { .. } => return Ok(None),
-                Missing::Make if name.len() > COMPONENT_MAX => {
-                    return Err(Fault::LinkComponentTooLong { length: name.len() });
-                }
-                Missing::Make => {
-                    let made = tree.add(Metadata::implicit(), Kind::Directory(Default::default()));
-                    tree.link(here, name, made);
-                    way.push(made);
-                    continue;
-                }
-            }
+        let next = if missed.is_empty() { tree.child(here, name) } else { None };
+        let Some(next) = next else {
+            missed.push(name.into());
+            continue;
         };
         match &tree.node(next).kind {
             Kind::Directory(_) => way.push(next),
             Kind::Symlink(text) => {
-                if let Missing::Stop { new_directories, through_link } = &mut missing {
+                if let Missing::Stop { hidden, through_link } = &mut missing {
                     let textual = from_link.is_none() && links == 0;
-                    if textual && new_directories.contains(&prefix(path, passed)) {
+                    if textual && hidden.contains(&path.start(passed)) {
                         return Ok(None);
                     }
                     **through_link = true;
@@ -89,24 +91,50 @@ pub(super) fn directory(
                 if text.starts_with(b"/") {
                     way.truncate(1);
                 }
+                *steps += text.iter().filter(|&&b| b == b'/').count() as u64 + 1;
+                if *steps > STEPS_MAX {
+                    return Err(Fault::TooManySteps { limit: STEPS_MAX });
+                }
                 detour.extend(text.split(|&b| b == b'/').rev().map(Box::from));
             }
-            _ => return Err(Fault::ParentNotDirectory { name: name.into() }),
+            _ => {
+                missed.push(name.into());
+                in_the_way = true;
+            }
         }
     }
-    Ok(way.pop())
+    let here = way.pop().expect("the root is never popped");
+    if in_the_way {
+        return Err(Fault::ParentNotDirectory { name: missed.swap_remove(0) });
+    }
+    match missing {
+        Missing::Make => make(tree, here, missed).map(Some),
+        Missing::Stop { .. } => Ok(missed.is_empty().then_some(here)),
+    }
 }
 
-/// The node that `path` names; a symlink in its last place is not followed.
-pub(super) fn node(tree: &mut Tree, path: &Path) -> Option<NodeId> {
-    let Some((parent, name)) = path.split() else { return Some(Tree::ROOT) };
+/// Makes directories below `here`, each in the one before.
+fn make(tree: &mut Tree, mut here: NodeId, names: Vec<Box<[u8]>>) -> Result<NodeId, Fault> {
+    if let Some(name) = names.iter().find(|name| name.len() > COMPONENT_MAX) {
+        return Err(Fault::LinkComponentTooLong { length: name.len() });
+    }
+    for name in names {
+        let made = tree.add(Metadata::implicit(), Kind::Directory(Default::default()));
+        tree.link(here, &name, made);
+        here = made;
+    }
+    Ok(here)
+}
+
+/// The node that `path` names; a symlink in its last place is not followed. There is none where the way to it
+/// leads nowhere.
+pub(super) fn node(tree: &mut Tree, path: &Path, steps: &mut u64) -> Result<Option<NodeId>, Fault> {
+    let Some((parent, name)) = path.split() else { return Ok(Some(Tree::ROOT)) };
     let nothing = BTreeSet::new();
-    let missing = Missing::Stop { new_directories: &nothing, through_link: &mut false };
-    let parent = directory(tree, &parent, missing).ok().flatten()?;
-    tree.child(parent, name)
-}
-
-/// The first `count` components of a path.
-fn prefix(path: &Path, count: usize) -> Path {
-    path.components().take(count).fold(Path::root(), |path, name| path.join(name))
+    let missing = Missing::Stop { hidden: &nothing, through_link: &mut false };
+    match directory(tree, &parent, missing, steps) {
+        Ok(parent) => Ok(parent.and_then(|parent| tree.child(parent, name))),
+        Err(fault @ Fault::TooManySteps { .. }) => Err(fault),
+        Err(_) => Ok(None),
+    }
 }
