@@ -28,14 +28,14 @@ pub struct Places {
 
 impl Places {
     /// Where Docker and Podman look: `REGISTRY_AUTH_FILE` alone, if it is set. Otherwise
-    /// `$DOCKER_CONFIG/config.json` if that is set, `$XDG_RUNTIME_DIR/containers/auth.json`,
-    /// `$XDG_CONFIG_HOME/containers/auth.json` (`~/.config`) and, without `DOCKER_CONFIG`,
-    /// `~/.docker/config.json`.
+    /// `$DOCKER_CONFIG/config.json` if that is set, `$XDG_RUNTIME_DIR/containers/auth.json` or else
+    /// `/run/containers/UID/auth.json`, `$XDG_CONFIG_HOME/containers/auth.json` (`~/.config`) and, without
+    /// `DOCKER_CONFIG`, `~/.docker/config.json`.
     pub fn from_env() -> Places {
-        Places::from_variables(|name| env::var_os(name))
+        Places::from_variables(|name| env::var_os(name), user())
     }
 
-    fn from_variables(variable: impl Fn(&str) -> Option<OsString>) -> Places {
+    fn from_variables(variable: impl Fn(&str) -> Option<OsString>, user: Option<u32>) -> Places {
         let variable = |name| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         if let Some(file) = variable("REGISTRY_AUTH_FILE") {
             return Places { files: vec![file], helpers: None };
@@ -45,16 +45,28 @@ impl Places {
         let docker = variable("DOCKER_CONFIG");
         let docker_first = docker.clone();
         let docker_last = if docker.is_some() { None } else { in_home(".docker") };
-        let podman =
-            [variable("XDG_RUNTIME_DIR"), variable("XDG_CONFIG_HOME").or_else(|| in_home(".config"))];
+        let runtime = || user.map(|user| PathBuf::from(format!("/run/containers/{user}/auth.json")));
+        let in_containers = |directory: PathBuf| directory.join("containers/auth.json");
+        let podman = [
+            variable("XDG_RUNTIME_DIR").map(in_containers).or_else(runtime),
+            variable("XDG_CONFIG_HOME").or_else(|| in_home(".config")).map(in_containers),
+        ];
         let files = docker_first
             .map(|directory| directory.join("config.json"))
             .into_iter()
-            .chain(podman.into_iter().flatten().map(|directory| directory.join("containers/auth.json")))
+            .chain(podman.into_iter().flatten())
             .chain(docker_last.map(|directory| directory.join("config.json")))
             .collect();
         Places { files, helpers: None }
     }
+}
+
+/// The number of the user that this process runs as, where there are such numbers.
+fn user() -> Option<u32> {
+    #[cfg(unix)]
+    return std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self").ok()?).into();
+    #[cfg(not(unix))]
+    None
 }
 
 /// What knows our logins. Files are read and helpers run when a registry asks who we are, not before.
@@ -244,14 +256,14 @@ mod tests {
             ),
             (
                 &[("HOME", "/h"), ("REGISTRY_AUTH_FILE", "")],
-                "/h/.config/containers/auth.json /h/.docker/config.json",
+                "/run/containers/7/auth.json /h/.config/containers/auth.json /h/.docker/config.json",
             ),
-            (&[], ""),
+            (&[], "/run/containers/7/auth.json"),
         ] {
             let variable = |name: &str| {
                 variables.iter().find(|(known, _)| *known == name).map(|(_, value)| OsString::from(value))
             };
-            let found = Places::from_variables(variable).files;
+            let found = Places::from_variables(variable, Some(7)).files;
             let found: Vec<_> = found.iter().map(|file| file.to_str().unwrap()).collect();
             assert_eq!(found.join(" "), files, "{variables:?}");
         }

@@ -94,8 +94,10 @@ fn nobody_there() {
     let client = Client::new(options.clone()).unwrap();
     let registry = FakeRegistry::start();
     registry.put_image("a/b", "latest", &[]);
-    let (host, reference) = (registry.host(), reference(&registry));
-    client.manifest(&reference).unwrap();
+    // It answers, but leaves no connection behind that would outlive it.
+    registry.always("/manifests/", fault::cut(10));
+    let host = registry.host();
+    client.manifest(&reference(&registry)).unwrap_err();
     drop(registry);
     let refused = format!("manifest {host}/a/b:latest: {host}: connection refused");
     assert_eq!(ask(&client, &host, &waits), (4, format!("{refused}; gave up after 5 attempts")));

@@ -37,7 +37,7 @@ pub enum Error {
         hint: &'static str,
     },
     /// The layout is of another version.
-    #[error("{} has version \"{}\" of the image layout; only 1.0.0 is supported", path.display(), version.escape_debug())]
+    #[error("{} has version \"{}\" of the image layout; only 1.x is supported", path.display(), version.escape_debug())]
     Version {
         /// The layout.
         path: PathBuf,
