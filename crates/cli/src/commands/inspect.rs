@@ -35,7 +35,7 @@ pub(crate) fn to_json(image: &Image) -> serde_json::Value {
         .collect();
     json!({
         "digest": image.descriptor.digest,
-        "size": image.manifest.layers.iter().map(|layer| layer.size).sum::<u64>(),
+        "size": image.size(),
         "platform": image.config.platform.to_string(),
         "layers": layers,
         "manifest": image.manifest,
@@ -71,8 +71,7 @@ fn to_text(image: &Image) -> String {
         text += &format!("{shown:<12} {}\n", tree::escape(value.as_bytes()));
         last = name;
     }
-    let total: u64 = image.manifest.layers.iter().map(|layer| layer.size).sum();
-    text += &format!("{:<12} {} in {}\n", "Layers", image.manifest.layers.len(), size::show(total));
+    text += &format!("{:<12} {} in {}\n", "Layers", image.manifest.layers.len(), size::show(image.size()));
     for (number, layer) in (1..).zip(image.layers()) {
         let oci::MediaType::Layer(compression, _) = &layer.descriptor.media_type else { continue };
         text += &format!(

@@ -17,9 +17,10 @@ pub(crate) fn run(common: &Common, command: &Pull) -> Outcome {
     } else if common.quiet {
         println!("{}", image.descriptor.digest);
     } else {
-        let total: u64 = image.manifest.layers.iter().map(|layer| layer.size).sum();
         println!("{}", image.descriptor.digest);
-        session.say(&format!("{} layers, {}", image.manifest.layers.len(), size::show(total)));
+        let layers = image.manifest.layers.len();
+        let s = if layers == 1 { "" } else { "s" };
+        session.say(&format!("{layers} layer{s}, {}", size::show(image.size())));
     }
     Ok(())
 }
