@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::image::{Header, Layer, Tar, write_layout};
 
-/// What the program of [`write`] prints.
+/// What the program of [`write()`] prints.
 pub const GREETING: &str = "Hello from a root filesystem by unlade.\n";
 
 /// Writes an OCI layout with a tiny image whose program is real: it prints [`GREETING`], and if it is
