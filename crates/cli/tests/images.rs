@@ -60,6 +60,7 @@ fn a_guest_fills_and_grows_it() {
     let rootfs = build(Path::new(UNLADE), corpus::find("special").unwrap(), ".ext4", scratch.path()).unwrap();
     wear::fill(&rootfs).unwrap();
     wear::grow(&rootfs, 1 << 30, wear::Growth::Unmounted).unwrap();
+    wear::grow(&rootfs, 3 << 30, wear::Growth::Mounted).unwrap();
 }
 
 #[test]
