@@ -241,6 +241,42 @@ fn an_empty_image_is_refused_unless_it_is_meant() {
 }
 
 #[test]
+fn a_layer_that_stands_twice() {
+    let place = Place::new();
+    // Large enough that its place would be let go of once it was copied.
+    let content: Vec<u8> = (0..3u32 << 20).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    let twice = Layer::gzip(&Tar::default().file("f", 0o644, &content).finish());
+    let link = Header { name: b"g", link: b"f", typeflag: b'1', ..Header::default() };
+    let between = Layer::gzip(&Tar::default().entry(&link, b"").finish());
+    let layers = [twice.clone(), between, twice];
+    write_layout(&place.path("twice"), "x", &layers, &Value::Object(Default::default())).unwrap();
+    place.done(&["build", "oci:twice", "-o", "rootfs/"]);
+    for name in ["f", "g"] {
+        assert!(fs::read(place.path("rootfs").join(name)).unwrap() == content, "{name}");
+    }
+    for options in [&[][..], &["--block-size", "1024"]] {
+        place.done(&[&["build", "oci:twice", "-o", "rootfs.ext4"], options].concat());
+        e2fsck(&place.path("rootfs.ext4")).unwrap();
+        for name in ["f", "g"] {
+            let mut cat = testkit::tools::command("debugfs");
+            cat.arg("-R").arg(format!("cat {name}")).arg(place.path("rootfs.ext4"));
+            assert!(testkit::tools::run(&mut cat).unwrap() == content, "{name} {options:?}");
+        }
+    }
+}
+
+#[test]
+fn small_blocks_split_copies() {
+    // With blocks of 1 KiB, copies are split around metadata in the middle of what the spool lets go of.
+    let layout = format!("oci:{}:latest", testkit::corpus::layout("base").display());
+    let place = Place::new();
+    place.done(&["build", &layout, "-o", "a.ext4", "-q"]);
+    place.done(&["build", &layout, "-o", "b.ext4", "-q", "--block-size", "1024"]);
+    let listed = |name: &str| testkit::judge::found(&place.path(name), &place.path(".")).unwrap();
+    assert!(listed("a.ext4") == listed("b.ext4"), "the same files");
+}
+
+#[test]
 fn a_corrupt_blob_is_fetched_again() {
     let place = Place::new();
     place.done(&["build", "oci:image", "-o", "a.ext4"]);

@@ -80,7 +80,7 @@ pub fn read(
     mut each: impl FnMut(Layer) -> Result<(), Error>,
 ) -> Result<Spool, Error> {
     let tasks = tasks(image);
-    let spool = Spool::new(image.manifest.layers.len());
+    let spool = Spool::new(image.manifest.layers.len(), tasks.iter().any(|task| !task.again.is_empty()));
     let next = AtomicUsize::new(0);
     let stop = AtomicBool::new(false);
     let expanded = AtomicU64::new(0);

@@ -13,6 +13,9 @@ use crate::spool::Spool;
 /// How much a copy through our own memory moves at once, in bytes.
 const BUFFER: usize = 1 << 20;
 
+/// How much one copy inside the kernel moves, in bytes: afterwards the spool lets go of it.
+const STEP: usize = 32 << 20;
+
 /// Writes a file at given offsets. Contents are copied inside the kernel, as reflinks where the filesystem
 /// has them, and copies that continue each other are made as one.
 pub(crate) struct FileOutput<'a> {
@@ -72,7 +75,7 @@ impl<'a> FileOutput<'a> {
         let from = self.spool.file(source.layer)?;
         let (mut at, end) = (source.offset, source.offset + source.length);
         while self.in_kernel && at < end {
-            let length = usize::try_from(end - at).unwrap_or(usize::MAX).min(1 << 30);
+            let length = usize::try_from(end - at).unwrap_or(usize::MAX).min(STEP);
             let (mut source_at, mut target_at) = (at, offset);
             let done = rustix::fs::copy_file_range(
                 from,
@@ -84,6 +87,7 @@ impl<'a> FileOutput<'a> {
             match done {
                 Ok(0) => return Err(short()),
                 Ok(count) => {
+                    self.spool.release(Span { offset: at, length: count as u64, ..source });
                     at += count as u64;
                     offset += count as u64;
                 }
@@ -100,6 +104,7 @@ impl<'a> FileOutput<'a> {
             let count = buffer.len().min(usize::try_from(end - at).unwrap_or(usize::MAX));
             from.read_exact_at(&mut buffer[..count], at)?;
             self.file.write_all_at(&buffer[..count], offset)?;
+            self.spool.release(Span { offset: at, length: count as u64, ..source });
             at += count as u64;
             offset += count as u64;
         }
