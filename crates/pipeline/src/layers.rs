@@ -4,6 +4,7 @@
 
 mod reading;
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
@@ -114,7 +115,7 @@ pub fn read(
     Ok(spool)
 }
 
-/// Lists each blob once, in the order in which the image has them first.
+/// Lists each blob once, the largest first: one that comes last would be read alone, while processors idle.
 fn tasks(image: &Image) -> Vec<Task<'_>> {
     let mut tasks: Vec<Task<'_>> = Vec::new();
     let mut known: BTreeMap<(Digest, Digest), usize> = BTreeMap::new();
@@ -125,6 +126,7 @@ fn tasks(image: &Image) -> Vec<Task<'_>> {
             None => tasks.push(Task { number, layer, again: Vec::new() }),
         }
     }
+    tasks.sort_by_key(|task| Reverse(task.layer.descriptor.size));
     tasks
 }
 
