@@ -9,11 +9,13 @@
 
 pub mod compression;
 pub mod error;
+pub mod outline;
 pub mod read;
 pub mod tar;
 pub mod write;
 
 pub use compression::{Compression, Expander};
 pub use error::{Cap, Error, Place};
+pub use outline::Outline;
 pub use read::{Layer, ReadOptions, read};
 pub use write::write;

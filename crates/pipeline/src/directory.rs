@@ -16,10 +16,10 @@ use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, Mode, OFlags};
-use tree::{Content, Device, Kind, NodeId, Output, Tree, Visit};
+use tree::{Content, Device, Kind, NodeId, Tree, Visit};
 
 use crate::event::Report;
-use crate::output::FileOutput;
+use crate::output::{Copier, Run};
 use crate::publish;
 use crate::scratch;
 use crate::spool::Spool;
@@ -159,12 +159,10 @@ impl Maker<'_> {
             Content::Inline(bytes) => return file.write_all_at(bytes, 0),
             Content::Whole(_) | Content::Pieces { .. } => {}
         }
-        let quiet = |_| {};
-        let mut output = FileOutput::new(file, self.spool, content.data_length(), &quiet);
+        let mut copier = Copier::new(file, self.spool);
         for piece in content.pieces() {
-            output.copy(piece.at, piece.span)?;
+            copier.copy(Run { source: piece.span, offset: piece.at })?;
         }
-        output.finish()?;
         if matches!(content, Content::Pieces { .. }) {
             file.set_len(content.size())?;
         }

@@ -98,12 +98,23 @@ pub enum LayerFault {
         /// The limit in bytes.
         limit: u64,
     },
+    /// It is not what an earlier read left as its outline. Whoever builds from outlines begins anew.
+    #[error("the stored outline is not the layer's")]
+    Outline,
     /// It is malformed, hostile or beyond a limit.
     #[error(transparent)]
     Layer(layer::Error),
 }
 
 impl Error {
+    /// The blob whose outline in the store is not its own, if that is what is wrong.
+    pub(crate) fn wrong_outline(&self) -> Option<Digest> {
+        match self {
+            Error::Layer { blob, fault, .. } if matches!(**fault, LayerFault::Outline) => Some(*blob),
+            _ => None,
+        }
+    }
+
     /// The blob in the store that is to be fetched again, if that is what is wrong.
     pub fn corrupt_blob(&self) -> Option<Digest> {
         match self {

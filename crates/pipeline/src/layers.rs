@@ -6,6 +6,7 @@ mod reading;
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -13,12 +14,13 @@ use std::sync::mpsc;
 use std::thread;
 
 use hash::Digest;
-use layer::{Layer, ReadOptions};
+use layer::{Layer, Outline, ReadOptions};
 use oci::Image;
 use store::Store;
 
 use crate::error::{Error, LayerFault};
 use crate::event::Report;
+use crate::output::Places;
 use crate::spool::Spool;
 use reading::Reading;
 
@@ -55,9 +57,11 @@ impl Default for Options {
 
 /// What happens to the contents of files.
 #[derive(Debug, Clone, Copy)]
-pub enum Contents<'a> {
+pub(crate) enum Contents<'a> {
     /// They go to a spool in this directory.
     Keep(&'a Path),
+    /// They go to their places.
+    Place(&'a Places<'a>),
     /// Nobody will ask for them.
     Drop,
 }
@@ -72,7 +76,7 @@ struct Task<'a> {
 
 /// Reads all layers of `image` out of `store`, and calls `each` with one after the other, from the bottom.
 /// The first error in that order ends it.
-pub fn read(
+pub(crate) fn read(
     store: &Store,
     image: &Image,
     options: &Options,
@@ -81,7 +85,7 @@ pub fn read(
     mut each: impl FnMut(Layer) -> Result<(), Error>,
 ) -> Result<Spool, Error> {
     let tasks = tasks(image);
-    let spool = Spool::new(image.manifest.layers.len(), tasks.iter().any(|task| !task.again.is_empty()));
+    let spool = Spool::new(image.manifest.layers.len(), is_repeated(image));
     let next = AtomicUsize::new(0);
     let stop = AtomicBool::new(false);
     let expanded = AtomicU64::new(0);
@@ -128,6 +132,11 @@ fn tasks(image: &Image) -> Vec<Task<'_>> {
     }
     tasks.sort_by_key(|task| Reverse(task.layer.descriptor.size));
     tasks
+}
+
+/// Whether a blob stands in the image twice.
+pub(crate) fn is_repeated(image: &Image) -> bool {
+    tasks(image).len() < image.manifest.layers.len()
 }
 
 /// Brings results that come in any order into the order of the layers.
@@ -184,21 +193,28 @@ fn read_task(
     };
     let layer = match contents {
         Contents::Drop => reading.run(blob, io::sink()),
+        Contents::Place(places) => buffered(&reading, blob, places.of_layer(task.number)),
         Contents::Keep(directory) => match spool.create(task.number, directory) {
-            Ok(file) => {
-                let mut buffered = BufWriter::with_capacity(1 << 20, file);
-                reading.run(blob, &mut buffered).and_then(|layer| {
-                    buffered.flush().map_err(LayerFault::Spool)?;
-                    Ok(layer)
-                })
-            }
+            Ok(file) => buffered(&reading, blob, file),
             Err(error) => Err(LayerFault::Spool(error)),
         },
     };
     let layer = layer.map_err(fail)?;
+    // Only a saving for next time: a store that cannot be written to is no reason to fail.
     if !known {
-        // Only a saving for next time: a store that cannot be written to is no reason to fail.
         let _ = store.remember_diff_id(&descriptor.digest, diff_id);
     }
+    if !store.has_outline(&descriptor.digest) {
+        let outline = Outline::of(&layer.changes, &shared.options.read);
+        let _ = store.remember_outline(&descriptor.digest, &outline.pack());
+    }
+    Ok(layer)
+}
+
+/// Reads a layer whose contents go out in large writes.
+fn buffered(reading: &Reading<'_>, blob: File, contents: impl Write) -> Result<Layer, LayerFault> {
+    let mut contents = BufWriter::with_capacity(1 << 20, contents);
+    let layer = reading.run(blob, &mut contents)?;
+    contents.flush().map_err(LayerFault::Spool)?;
     Ok(layer)
 }

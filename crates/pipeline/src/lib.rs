@@ -10,6 +10,7 @@ pub mod event;
 mod identity;
 pub mod layers;
 pub mod options;
+mod outlines;
 mod output;
 mod pipe;
 mod publish;
@@ -17,6 +18,7 @@ pub mod pull;
 pub mod scratch;
 pub mod source;
 mod spool;
+mod write;
 
 pub use build::{Merged, build, merge};
 pub use built::{Built, Filesystem};

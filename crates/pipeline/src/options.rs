@@ -85,6 +85,18 @@ pub(crate) fn check_target(options: &Options, target: &Target<'_>) -> Result<(),
     }
 }
 
+/// Whether contents can be put into their places in any order. Not on a device: what is written there in place
+/// must not look like a filesystem before it is one, and the writer puts its mark last.
+pub(crate) fn may_place(options: &Options, target: &Target<'_>) -> Result<bool, Error> {
+    match (&options.format, target) {
+        (Format::Ext4(_) | Format::Tar, Target::Path(path)) => {
+            let device = Unpublished::check(path);
+            device.map(|device| !device).map_err(|cause| Error::Output { path: path.to_path_buf(), cause })
+        }
+        (Format::Directory, _) | (_, Target::Stream(_)) => Ok(false),
+    }
+}
+
 /// Where contents wait: where the caller says, else beside a file that is written, else where temporary
 /// files go.
 pub(crate) fn scratch_directory(options: &Options, target: &Target<'_>) -> PathBuf {

@@ -1,35 +1,57 @@
-//! The two ends of a copy: from the spool of contents into a file or a stream.
+//! The rootfs as it is written: bytes at offsets, and runs of contents that come from somewhere else.
+//!
+//! A format's writer never sees contents, it only says where they go. What becomes of that is decided here:
+//! `copy` takes them from the spool at once, `place` notes where they go, for when the layers are read.
+
+mod copy;
+mod place;
+mod stream;
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io;
+use std::num::NonZeroU64;
 use std::os::unix::fs::FileExt;
 
-use rustix::io::Errno;
+use rustix::fs::Advice;
 use tree::{BLOCK, Output, Span};
 
 use crate::event::{Event, Report};
-use crate::spool::Spool;
+
+pub(crate) use copy::Copier;
+pub(crate) use place::Places;
+pub(crate) use stream::StreamOutput;
 
 /// How much a copy through our own memory moves at once, in bytes.
 const BUFFER: usize = 1 << 20;
 
-/// How much one copy inside the kernel moves, in bytes: afterwards the spool lets go of it.
-const STEP: usize = 32 << 20;
+/// Fewer bytes than this, in bytes, are not worth a call to have them written out.
+const WRITTEN_OUT_MIN: u64 = 256 << 10;
 
-/// Writes a file at given offsets. Contents are copied inside the kernel, as reflinks where the filesystem
-/// has them, and copies that continue each other are made as one.
-pub(crate) struct FileOutput<'a> {
-    file: &'a File,
-    spool: &'a Spool,
-    pending: Option<Copy>,
-    in_kernel: bool,
-    progress: Progress<'a>,
+/// Lets the kernel begin to write a part of the output to the disk. The end of a build waits for that anyway;
+/// begun early, it goes on while the rest is being made.
+fn write_out(file: &File, offset: u64, length: u64) {
+    if let Some(length) = NonZeroU64::new(length).filter(|length| length.get() >= WRITTEN_OUT_MIN) {
+        // The name of the advice is of what it does once the bytes are on the disk; these are not yet.
+        let _ = rustix::fs::fadvise(file, offset, Some(length), Advice::DontNeed);
+    }
 }
 
-/// A copy that may still grow.
-struct Copy {
-    source: Span,
-    offset: u64,
+/// Contents that lie behind one another both in a layer's content space and in the output.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Run {
+    /// Where they come from.
+    pub(crate) source: Span,
+    /// Where they go, in bytes.
+    pub(crate) offset: u64,
+}
+
+/// Writes a file at given offsets, and hands on the runs of contents that go into it.
+pub(crate) struct FileOutput<'a> {
+    file: &'a File,
+    runs: &'a mut dyn FnMut(Run) -> io::Result<()>,
+    /// A run that may still grow.
+    pending: Option<Run>,
+    progress: Progress<'a>,
 }
 
 /// Tells how far the writing is.
@@ -56,12 +78,17 @@ impl Progress<'_> {
 
 impl<'a> FileOutput<'a> {
     /// Writes into `file`; `total` is about how many bytes will come, for the report.
-    pub(crate) fn new(file: &'a File, spool: &'a Spool, total: u64, report: Report<'a>) -> FileOutput<'a> {
+    pub(crate) fn new(
+        file: &'a File,
+        runs: &'a mut dyn FnMut(Run) -> io::Result<()>,
+        total: u64,
+        report: Report<'a>,
+    ) -> FileOutput<'a> {
         let progress = Progress { report, done: 0, told: 0, total };
-        FileOutput { file, spool, pending: None, in_kernel: true, progress }
+        FileOutput { file, runs, pending: None, progress }
     }
 
-    /// Writes what is still pending. Dropping without it loses bytes.
+    /// Hands on what is still pending. Dropping without it loses bytes.
     pub(crate) fn finish(mut self) -> io::Result<()> {
         self.flush()?;
         self.progress.total = self.progress.done;
@@ -70,51 +97,15 @@ impl<'a> FileOutput<'a> {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        let Some(Copy { source, mut offset }) = self.pending.take() else { return Ok(()) };
-        self.progress.advance(source.length);
-        let from = self.spool.file(source.layer)?;
-        let (mut at, end) = (source.offset, source.offset + source.length);
-        while self.in_kernel && at < end {
-            let length = usize::try_from(end - at).unwrap_or(usize::MAX).min(STEP);
-            let (mut source_at, mut target_at) = (at, offset);
-            let done = rustix::fs::copy_file_range(
-                from,
-                Some(&mut source_at),
-                self.file,
-                Some(&mut target_at),
-                length,
-            );
-            match done {
-                Ok(0) => return Err(short()),
-                Ok(count) => {
-                    self.spool.release(Span { offset: at, length: count as u64, ..source });
-                    at += count as u64;
-                    offset += count as u64;
-                }
-                Err(Errno::INTR) => {}
-                // Between these two files the kernel cannot: other filesystems, a device, an old kernel.
-                Err(Errno::XDEV | Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP | Errno::PERM) => {
-                    self.in_kernel = false;
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
-        let mut buffer = vec![0; if at < end { BUFFER } else { 0 }];
-        while at < end {
-            let count = buffer.len().min(usize::try_from(end - at).unwrap_or(usize::MAX));
-            from.read_exact_at(&mut buffer[..count], at)?;
-            self.file.write_all_at(&buffer[..count], offset)?;
-            self.spool.release(Span { offset: at, length: count as u64, ..source });
-            at += count as u64;
-            offset += count as u64;
-        }
-        Ok(())
+        let Some(run) = self.pending.take() else { return Ok(()) };
+        self.progress.advance(run.source.length);
+        (self.runs)(run)
     }
 }
 
 impl Output for FileOutput<'_> {
     fn write(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        if let Some(Copy { source, offset: target }) = &self.pending {
+        if let Some(Run { source, offset: target }) = &self.pending {
             // In a tarball the next header may stand in what would be the gap.
             let (end, padded) = (target + source.length, target + source.length.next_multiple_of(BLOCK));
             if offset < padded && offset + bytes.len() as u64 > end {
@@ -126,8 +117,8 @@ impl Output for FileOutput<'_> {
     }
 
     fn copy(&mut self, offset: u64, span: Span) -> io::Result<()> {
-        if let Some(Copy { source, offset: target }) = &mut self.pending {
-            // The spool is zero up to the next block, as the output is to be: the gap is copied along.
+        if let Some(Run { source, offset: target }) = &mut self.pending {
+            // The content space is zero up to the next block, as the output is to be: the gap goes along.
             let padded = source.length.next_multiple_of(BLOCK);
             let continues = source.layer == span.layer
                 && source.offset + padded == span.offset
@@ -138,64 +129,7 @@ impl Output for FileOutput<'_> {
             }
             self.flush()?;
         }
-        self.pending = Some(Copy { source: span, offset });
+        self.pending = Some(Run { source: span, offset });
         Ok(())
     }
-}
-
-/// Writes front to back into anything that takes bytes. What is put must be put in order.
-pub(crate) struct StreamOutput<'a, W> {
-    stream: W,
-    spool: &'a Spool,
-    position: u64,
-    buffer: Vec<u8>,
-}
-
-impl<'a, W: Write> StreamOutput<'a, W> {
-    /// Writes into `stream`.
-    pub(crate) fn new(stream: W, spool: &'a Spool) -> StreamOutput<'a, W> {
-        StreamOutput { stream, spool, position: 0, buffer: Vec::new() }
-    }
-
-    /// Hands everything on.
-    pub(crate) fn finish(mut self) -> io::Result<()> {
-        self.stream.flush()
-    }
-
-    /// Writes the zeros that stand between the last bytes and `offset`.
-    fn advance(&mut self, offset: u64) -> io::Result<()> {
-        let Some(gap) = offset.checked_sub(self.position) else {
-            return Err(io::Error::other("this output can only be written front to back"));
-        };
-        io::copy(&mut io::Read::take(io::repeat(0), gap), &mut self.stream)?;
-        self.position = offset;
-        Ok(())
-    }
-}
-
-impl<W: Write> Output for StreamOutput<'_, W> {
-    fn write(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        self.advance(offset)?;
-        self.position += bytes.len() as u64;
-        self.stream.write_all(bytes)
-    }
-
-    fn copy(&mut self, offset: u64, span: Span) -> io::Result<()> {
-        self.advance(offset)?;
-        self.buffer.resize(BUFFER, 0);
-        let from = self.spool.file(span.layer)?;
-        let (mut at, end) = (span.offset, span.offset + span.length);
-        while at < end {
-            let count = BUFFER.min(usize::try_from(end - at).unwrap_or(usize::MAX));
-            from.read_exact_at(&mut self.buffer[..count], at)?;
-            self.stream.write_all(&self.buffer[..count])?;
-            at += count as u64;
-        }
-        self.position += span.length;
-        Ok(())
-    }
-}
-
-fn short() -> io::Error {
-    io::Error::new(io::ErrorKind::UnexpectedEof, "the spool is shorter than it was")
 }

@@ -111,13 +111,14 @@ impl Paths {
         self.parts().join(flat(digest))
     }
 
-    pub(crate) fn diff_ids(&self) -> PathBuf {
-        self.own().join("diff-ids")
-    }
-
     /// What a blob is known to expand to.
     pub(crate) fn diff_id(&self, blob: &Digest) -> PathBuf {
-        self.diff_ids().join(flat(blob))
+        self.own().join("diff-ids").join(flat(blob))
+    }
+
+    /// The outline of the layer in a blob.
+    pub(crate) fn outline(&self, blob: &Digest) -> PathBuf {
+        self.own().join("outlines").join(flat(blob))
     }
 }
 

@@ -9,6 +9,7 @@
 //! blobs/sha256/e3b0c4…           blobs, whole and verified
 //! unlade/parts/sha256-e3b0c4…    blobs that are arriving; locked by whoever fetches them
 //! unlade/diff-ids/sha256-e3b0c4… the verified digest of what a blob expands to
+//! unlade/outlines/sha256-e3b0c4… what the layer in a blob changes, without its files' bytes
 //! unlade/lock                    held while index.json is rewritten
 //! ```
 //!
@@ -23,7 +24,7 @@ mod format;
 mod open;
 
 mod blobs;
-mod diff_ids;
+mod known;
 mod resolve;
 mod tags;
 

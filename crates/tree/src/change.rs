@@ -1,9 +1,11 @@
 //! What a layer says: the only thing that the two halves of a merge exchange.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{Kind, Metadata, Path};
 
 /// One item of a layer, in the order of its tarball.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
     /// Index of the tarball's entry, from 0, for messages.
     pub entry: u64,
@@ -14,7 +16,7 @@ pub struct Change {
 }
 
 /// What a [`Change`] does.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Action {
     /// Puts a node there, in place of what is there. A directory put over a directory keeps its children.
     /// The kind's directory is always empty.

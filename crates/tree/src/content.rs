@@ -1,5 +1,7 @@
 //! A file's content: places of bytes, not bytes.
 
+use serde::{Deserialize, Serialize};
+
 /// Bytes in a block of a layer's content space; every piece of a file starts at a multiple of it.
 pub const BLOCK: u64 = 4096;
 
@@ -7,9 +9,11 @@ pub const BLOCK: u64 = 4096;
 /// of the tarball, each file's pieces starting at a multiple of [`BLOCK`], blocks of a hole left out.
 ///
 /// The space is a function of the layer alone, so a span means the same wherever the bytes are kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Span {
-    /// Number of the layer in the image, from 0 at the bottom. Layers made here (injected files) follow.
+    /// Number of the layer in the image, from 0 at the bottom. Layers made here (injected files) follow. Not
+    /// serialised: in another image the same layer has another number.
+    #[serde(skip)]
     pub layer: u32,
     /// Where the range starts, in bytes; a multiple of [`BLOCK`].
     pub offset: u64,
@@ -18,7 +22,7 @@ pub struct Span {
 }
 
 /// One run of data in a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Piece {
     /// Where in the file it belongs, in bytes; a multiple of [`BLOCK`].
     pub at: u64,
@@ -27,7 +31,7 @@ pub struct Piece {
 }
 
 /// What a regular file holds.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Content {
     /// No bytes.
     #[default]

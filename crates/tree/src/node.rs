@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::Content;
 
 /// A point in time: seconds since 1970 (negative before it) and nanoseconds after that second.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub struct Time {
     /// Whole seconds, rounded down.
     pub seconds: i64,
@@ -17,7 +19,7 @@ pub struct Time {
 pub type Xattrs = BTreeMap<Box<[u8]>, Box<[u8]>>;
 
 /// What every node has.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Metadata {
     /// Permission bits with setuid, setgid and sticky; at most 0o7777.
     pub mode: u16,
@@ -44,7 +46,7 @@ impl Metadata {
 }
 
 /// A device's number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Device {
     /// Major number.
     pub major: u32,
@@ -56,10 +58,10 @@ pub struct Device {
 pub type Directory = BTreeMap<Box<[u8]>, NodeId>;
 
 /// What a node is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kind {
-    /// A directory and its entries.
-    Directory(Directory),
+    /// A directory and its entries. Serialised without them: in a [`Change`](crate::Change) it has none.
+    Directory(#[serde(skip)] Directory),
     /// A regular file.
     File(Content),
     /// A symbolic link: its text, verbatim, 1 to 4095 bytes.

@@ -122,12 +122,17 @@ impl Notes {
         }
     }
 
+    /// Puts the notes that were kept into the order of the layers and their entries.
+    pub fn sort(&mut self) {
+        self.kept.sort_by_key(|note| (note.layer, note.entry));
+    }
+
     /// How many notes of each kind there were.
     pub fn counts(&self) -> impl Iterator<Item = (Remark, u64)> {
         self.counts.iter().map(|(remark, count)| (*remark, *count))
     }
 
-    /// The notes that were kept, in the order in which they came.
+    /// The notes that were kept, in the order in which they came unless they were sorted.
     pub fn kept(&self) -> &[Note] {
         &self.kept
     }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// The longest name that Linux and every output format hold, in bytes.
 pub const COMPONENT_MAX: usize = 255;
 
@@ -11,7 +13,8 @@ pub const DEPTH_MAX: usize = 16_384;
 
 /// A path inside the tree: components joined by one `/`, without a leading or trailing one, none of them
 /// empty, `.` or `..`. The empty path is the root.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(try_from = "Box<[u8]>")]
 pub struct Path(Box<[u8]>);
 
 /// Why bytes are not a [`Path`].
@@ -134,6 +137,19 @@ impl Path {
         }
         bytes.extend_from_slice(name);
         Path(bytes.into())
+    }
+}
+
+impl TryFrom<Box<[u8]>> for Path {
+    type Error = PathError;
+
+    /// Takes bytes that [`Path::as_bytes`] gave; any other spelling is refused.
+    fn try_from(bytes: Box<[u8]>) -> Result<Path, PathError> {
+        if bytes.is_empty() {
+            return Ok(Path::root());
+        }
+        let path = Path::parse(&bytes, usize::MAX)?;
+        if path.0 == bytes { Ok(path) } else { Err(PathError::NotCanonical) }
     }
 }
 

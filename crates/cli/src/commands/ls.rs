@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Write};
 
-use pipeline::layers::Contents;
 use serde_json::{Value, json};
 use tree::{Kind, Node, NodeId, Path, escape};
 
@@ -23,9 +22,8 @@ pub(crate) fn run(common: &Common, command: &Ls) -> Outcome {
     };
     let session = Session::start(common, &command.image, &command.source)?;
     let options = layer_options(&command.layers);
-    let merged = session.with_image(|image, report| {
-        pipeline::merge(&session.store, image, &options, Contents::Drop, report)
-    })?;
+    let merged =
+        session.with_image(|image, report| pipeline::merge(&session.store, image, &options, report))?;
     session.show_notes(&merged.notes);
 
     let tree = &merged.tree;

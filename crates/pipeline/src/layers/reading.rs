@@ -62,7 +62,10 @@ impl Reading<'_> {
     /// Expands a blob to its end, and says how it was compressed.
     fn expand(&self, compressed: pipe::Reader, to_all: Sender) -> Result<layer::Compression, LayerFault> {
         let limits = self.shared.options.expand.clone();
-        let expander = Expander::new(compressed, limits).map_err(LayerFault::Layer)?;
+        let mut expander = Expander::new(compressed, limits).map_err(LayerFault::Layer)?;
+        if !self.verify_diff_id {
+            expander = expander.without_checksums();
+        }
         let compression = expander.compression();
         let counted = Counted { inner: expander, shared: self.shared };
         match to_all.send_all(counted, |_| {}) {

@@ -1,0 +1,191 @@
+//! Writing a merged tree in the format that was asked for.
+
+use std::fs::File;
+use std::path::Path;
+
+use oci::Image;
+use store::Store;
+use tree::{Output, Remark, Tree};
+
+use crate::built::{Built, Filesystem};
+use crate::directory;
+use crate::error::Error;
+use crate::event::Report;
+use crate::identity::Identity;
+use crate::layers::{self, Contents};
+use crate::options::{Ext4, Format, Options, Target};
+use crate::outlines::Outlines;
+use crate::output::{Copier, FileOutput, Places, StreamOutput};
+use crate::publish::Unpublished;
+use crate::spool::Spool;
+
+/// What is built.
+pub(crate) struct Job<'a> {
+    pub(crate) store: &'a Store,
+    pub(crate) image: &'a Image,
+    pub(crate) options: &'a Options,
+    pub(crate) report: Report<'a>,
+}
+
+/// Where the contents of a merged tree's files are.
+pub(crate) enum Held {
+    /// In a spool.
+    Spool(Spool),
+    /// Still in the layers: outlines alone were merged.
+    Layers(Outlines),
+}
+
+impl Held {
+    /// Bytes that wait in the scratch directory.
+    pub(crate) fn scratch_bytes(&self) -> u64 {
+        match self {
+            Held::Spool(spool) => spool.bytes(),
+            Held::Layers(_) => 0,
+        }
+    }
+
+    fn spool(self) -> Spool {
+        match self {
+            Held::Spool(spool) => spool,
+            Held::Layers(_) => unreachable!("`may_place` says which outputs can be written from the layers"),
+        }
+    }
+}
+
+impl Job<'_> {
+    /// Writes the tree to its target and publishes it.
+    pub(crate) fn write(
+        &self,
+        tree: &Tree,
+        contents: Held,
+        target: &mut Target<'_>,
+        built: &mut Built,
+    ) -> Result<(), Error> {
+        match (&self.options.format, target) {
+            (Format::Ext4(ext4), Target::Path(path)) => self.write_ext4(tree, contents, ext4, path, built),
+            (Format::Tar, Target::Path(path)) => self.write_tar(tree, contents, path, built),
+            (Format::Tar, Target::Stream(stream)) => {
+                let spool = contents.spool();
+                let mut output = StreamOutput::new(stream, &spool);
+                built.output_bytes = layer::write(tree, &mut output).map_err(stream_error)?;
+                output.finish().map_err(Error::Stream)
+            }
+            (Format::Directory, Target::Path(path)) => {
+                self.write_directory(tree, &contents.spool(), path, built)
+            }
+            (Format::Ext4(_) | Format::Directory, Target::Stream(_)) => {
+                unreachable!("check_target refuses these")
+            }
+        }
+    }
+
+    fn write_ext4(
+        &self,
+        tree: &Tree,
+        contents: Held,
+        ext4: &Ext4,
+        path: &Path,
+        built: &mut Built,
+    ) -> Result<(), Error> {
+        let identity = Identity::derive(&built.manifest, &self.options.spelled());
+        let uuid = ext4.uuid.unwrap_or(identity.uuid);
+        let options = ext4::Options { uuid, hash_seed: identity.hash_seed, ..ext4.options.clone() };
+        let layout = ext4::plan(tree, &options).map_err(Error::Ext4)?;
+
+        let fail = |cause| Error::Output { path: path.into(), cause };
+        let output = Unpublished::create(path, layout.size()).map_err(fail)?;
+        self.fill(&output.file, path, contents, built, |out| layout.write(tree, out).map_err(Error::Ext4))?;
+        output.publish().map_err(fail)?;
+
+        built.output_bytes = layout.size();
+        built.notes.count(Remark::TimeClamped, layout.clamped_times());
+        built.notes.count(Remark::XattrUnsupported, layout.dropped_xattrs());
+        built.filesystem = Some(Filesystem {
+            uuid,
+            block_size: options.block_size.bytes(),
+            free_blocks: layout.free_blocks(),
+            inodes: layout.inodes(),
+            free_inodes: layout.free_inodes(),
+        });
+        Ok(())
+    }
+
+    fn write_tar(&self, tree: &Tree, contents: Held, path: &Path, built: &mut Built) -> Result<(), Error> {
+        let fail = |cause| Error::Output { path: path.into(), cause };
+        // A tarball spells its zeros out, so nothing has to be zeroed before.
+        let output = Unpublished::create(path, 0).map_err(fail)?;
+        built.output_bytes = self
+            .fill(&output.file, path, contents, built, |out| layer::write(tree, out).map_err(Error::Tar))?;
+        output.publish().map_err(fail)
+    }
+
+    /// Lets a format's writer write a file, and brings the contents to the places that it gives them.
+    fn fill<T>(
+        &self,
+        file: &File,
+        path: &Path,
+        contents: Held,
+        built: &mut Built,
+        write: impl FnOnce(&mut dyn Output) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let fail = |cause| Error::Output { path: path.into(), cause };
+        match contents {
+            // The spool is dropped before the output is flushed: its pages must not be written to the disk.
+            Held::Spool(spool) => {
+                let mut copier = Copier::new(file, &spool);
+                let mut copy = |run| copier.copy(run);
+                let mut output = FileOutput::new(file, &mut copy, built.content_bytes, self.report);
+                let written = write(&mut output)?;
+                output.finish().map_err(fail)?;
+                Ok(written)
+            }
+            Held::Layers(outlines) => {
+                let mut runs = Vec::new();
+                let mut note = |run| {
+                    runs.push(run);
+                    Ok(())
+                };
+                let mut output = FileOutput::new(file, &mut note, built.content_bytes, self.report);
+                let written = write(&mut output)?;
+                output.finish().map_err(fail)?;
+                let places = Places::new(file, self.image.manifest.layers.len(), runs).map_err(fail)?;
+                let read = self.read_into(&places, &outlines, built);
+                // What the file fails with comes back as a layer's fault, which it is not.
+                read.map_err(|error| places.failed().map_or(error, fail))?;
+                Ok(written)
+            }
+        }
+    }
+
+    /// Reads the layers, and puts their contents into their places.
+    fn read_into(&self, places: &Places<'_>, outlines: &Outlines, built: &mut Built) -> Result<(), Error> {
+        let Job { store, image, options, report } = *self;
+        layers::read(store, image, &options.layers, Contents::Place(places), report, |layer| {
+            outlines.check(&layer, image, &options.layers)?;
+            built.notes.extend(layer.notes);
+            Ok(())
+        })?;
+        Ok(())
+    }
+
+    fn write_directory(
+        &self,
+        tree: &Tree,
+        spool: &Spool,
+        path: &Path,
+        built: &mut Built,
+    ) -> Result<(), Error> {
+        let written = directory::Unpublished::write(tree, spool, path, self.report)
+            .map_err(|fault| Error::Directory { path: path.into(), fault })?;
+        built.unkept = written.unkept;
+        written.publish().map_err(|cause| Error::Output { path: path.into(), cause })
+    }
+}
+
+/// A tarball goes to a stream: what fails then is mostly the stream.
+fn stream_error(error: layer::Error) -> Error {
+    match error {
+        layer::Error::Io { source, .. } => Error::Stream(source),
+        other => Error::Tar(other),
+    }
+}
