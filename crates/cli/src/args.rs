@@ -104,6 +104,10 @@ pub(crate) struct Build {
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) scratch: Option<PathBuf>,
 
+    /// Take no scratch space: read the layers of a new image twice instead (ext4 and tar files)
+    #[arg(long, conflicts_with = "scratch")]
+    pub(crate) no_scratch: bool,
+
     /// Build even if the image holds not one file
     #[arg(long)]
     pub(crate) allow_empty: bool,

@@ -5,6 +5,7 @@
 //! goes the other way round: merge and plan first, and read the layers while writing.
 
 use hash::Digest;
+use layer::Layer;
 use oci::Image;
 use store::Store;
 use tree::{Notes, Tree, transform};
@@ -34,21 +35,24 @@ pub fn merge(
     options: &layers::Options,
     report: Report<'_>,
 ) -> Result<Merged, Error> {
-    let (merged, _nothing) = merge_with(store, image, options, Contents::Drop, report)?;
+    let (merged, _nothing) = merge_with(store, image, options, Contents::Drop, report, |_| {})?;
     Ok(merged)
 }
 
-/// Reads an image's layers, puts one on top of the other, and the contents of their files into a spool.
-fn merge_with(
+/// Reads an image's layers, puts one on top of the other, and the contents of their files into a spool. `seen`
+/// is shown each layer before that.
+pub(crate) fn merge_with(
     store: &Store,
     image: &Image,
     options: &layers::Options,
     contents: Contents<'_>,
     report: Report<'_>,
+    mut seen: impl FnMut(&mut Layer),
 ) -> Result<(Merged, Spool), Error> {
     let (mut tree, mut notes) = (Tree::default(), Notes::default());
     let blobs: Vec<Digest> = image.layers().map(|layer| layer.descriptor.digest).collect();
-    let spool = layers::read(store, image, options, contents, report, |layer| {
+    let spool = layers::read(store, image, options, contents, report, |mut layer| {
+        seen(&mut layer);
         notes.extend(layer.notes);
         tree.apply(layer.number, layer.changes, &mut notes)
             .map_err(|fault| Error::Apply { blob: blobs[layer.number as usize], fault })
@@ -69,7 +73,7 @@ pub fn build(
     check_target(options, &target)?;
     let job = write::Job { store, image, options, report };
     if may_place(options, &target)?
-        && let Some((merged, outlines)) = Outlines::merge(store, image, &options.layers)?
+        && let Some((merged, outlines)) = Outlines::find(&job)?
     {
         let done = finish(&job, merged, Held::Layers(outlines), &mut target);
         match done.as_ref().err().and_then(Error::wrong_outline) {
@@ -77,8 +81,8 @@ pub fn build(
             None => return done,
         }
     }
-    let scratch = scratch_directory(options, &target);
-    let (merged, spool) = merge_with(store, image, &options.layers, Contents::Keep(&scratch), report)?;
+    let contents = Contents::Keep(&scratch_directory(options, &target));
+    let (merged, spool) = merge_with(store, image, &options.layers, contents, report, |_| {})?;
     finish(&job, merged, Held::Spool(spool), &mut target)
 }
 

@@ -24,4 +24,4 @@ pub use build::{Merged, build, merge};
 pub use built::{Built, Filesystem};
 pub use error::{Error, LayerFault};
 pub use event::{Event, Report};
-pub use options::{Ext4, Format, Options, Target};
+pub use options::{Ext4, Format, Options, Scratch, Target};

@@ -17,8 +17,8 @@ pub struct Options {
     pub layers: layers::Options,
     /// No time in the rootfs is later than this, in seconds since 1970.
     pub latest_mtime: Option<i64>,
-    /// Where contents wait to be written; by default beside the output, so that they can be reflinked.
-    pub scratch: Option<PathBuf>,
+    /// Where contents wait to be written.
+    pub scratch: Scratch,
     /// Whether an image without any file is built rather than refused.
     pub allow_empty: bool,
 }
@@ -37,6 +37,19 @@ impl Options {
         ];
         format!("{:?} kept {kept:?} latest {:?}", self.format, self.latest_mtime)
     }
+}
+
+/// Where contents wait to be written, in a build that does not know its layers yet.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Scratch {
+    /// Beside the output, so that they can be reflinked; where temporary files go if that is no place for them.
+    #[default]
+    Beside,
+    /// In this directory.
+    In(PathBuf),
+    /// Nowhere: the layers are read twice. Not for a directory, a stream, a device, or an image that has a
+    /// layer twice; their contents wait as by default.
+    Nowhere,
 }
 
 /// What a rootfs is written as.
@@ -101,8 +114,8 @@ pub(crate) fn may_place(options: &Options, target: &Target<'_>) -> Result<bool, 
 /// files go.
 pub(crate) fn scratch_directory(options: &Options, target: &Target<'_>) -> PathBuf {
     match (&options.scratch, target) {
-        (Some(directory), _) => directory.clone(),
-        (None, Target::Path(path)) if !path.starts_with("/dev") => publish::directory_of(path).into(),
-        (None, _) => std::env::temp_dir(),
+        (Scratch::In(directory), _) => directory.clone(),
+        (_, Target::Path(path)) if !path.starts_with("/dev") => publish::directory_of(path).into(),
+        _ => std::env::temp_dir(),
     }
 }

@@ -18,7 +18,7 @@ use testkit::image::{self, Layer};
 use testkit::judge;
 use testkit::listing::{self, Kind, Line};
 use testkit::stack::{self, Entry, Stack, What};
-use unlade_pipeline::{Error, Format, Options, Target, build, layers, pull};
+use unlade_pipeline::{Error, Format, Options, Scratch, Target, build, layers, pull};
 
 /// How many stacks an ordinary run compares.
 const STACKS: u32 = 150;
@@ -196,7 +196,7 @@ fn ours(stack: &Stack, scratch: &Path) -> Result<Vec<Line>, Fault> {
         format: Format::Directory,
         layers: layers::Options::default(),
         latest_mtime: None,
-        scratch: None,
+        scratch: Scratch::Beside,
         allow_empty: true,
     };
     match build(&store, &image, &options, Target::Path(&root), &|_| {}) {

@@ -12,7 +12,7 @@ use serde_json::json;
 use store::Store;
 use testkit::image::{self, Layer, Tar};
 use testkit::stack;
-use unlade_pipeline::{Built, Error, Ext4, Format, Options, Target, build, layers, pull};
+use unlade_pipeline::{Built, Error, Ext4, Format, Options, Scratch, Target, build, layers, pull};
 
 /// A store with an image in it.
 struct Place {
@@ -59,7 +59,7 @@ fn options(format: Format) -> Options {
         format,
         layers: layers::Options::default(),
         latest_mtime: None,
-        scratch: None,
+        scratch: Scratch::Beside,
         allow_empty: true,
     }
 }
@@ -106,6 +106,15 @@ fn from_outlines_come_the_same_bytes() {
 }
 
 #[test]
+fn read_twice_come_the_same_bytes() {
+    for options in [ext4(), options(Format::Tar)] {
+        let (cold, _) = Place::new(&two_layers()).build(&options);
+        let twice = Options { scratch: Scratch::Nowhere, ..options };
+        assert_eq!(Place::new(&two_layers()).build(&twice), (cold, false));
+    }
+}
+
+#[test]
 fn what_is_noticed_is_the_same() {
     let place = Place::new(&two_layers());
     let kept =
@@ -113,6 +122,8 @@ fn what_is_noticed_is_the_same() {
     let cold = kept(place.try_build(&ext4()).unwrap());
     assert!(cold.contains("EndMissing"), "{cold}");
     assert_eq!(cold, kept(place.try_build(&ext4()).unwrap()));
+    let twice = Options { scratch: Scratch::Nowhere, ..ext4() };
+    assert_eq!(cold, kept(Place::new(&two_layers()).try_build(&twice).unwrap()));
 }
 
 #[test]

@@ -19,6 +19,8 @@ const WAYS: &[(&str, &str)] = &[
             --regid="$USER_ID" --clear-groups --bounding-set=-all --no-new-privs "$@""#,
     ),
     ("on one processor in another year", r#"exec taskset 1 faketime "2001-02-03 04:05:06" "$@""#),
+    ("reading the layers twice, in eight threads", r#"exec "$@" --no-scratch --threads 8"#),
+    ("again, with what the first build left", r#""$@" && rm "$ROOTFS" && exec "$@""#),
 ];
 
 /// Builds `image` in several ways and fails unless all give the same bytes; returns their sha256.
@@ -33,7 +35,7 @@ pub fn alike(unlade: &Path, image: &Image, suffix: &str) -> io::Result<String> {
         fs::set_permissions(scratch.path(), fs::Permissions::from_mode(0o1777))?;
         let rootfs = scratch.path().join(format!("rootfs{suffix}"));
         let mut build = command("sh");
-        build.env("USER_ID", user()?.to_string()).args(["-c", script, "sh"]);
+        build.env("USER_ID", user()?.to_string()).env("ROOTFS", &rootfs).args(["-c", script, "sh"]);
         build.arg(unlade).args(["build", &source(image)]);
         build.arg("--store").arg(scratch.path().join("store")).arg("-o").arg(&rootfs);
         run(&mut build)?;

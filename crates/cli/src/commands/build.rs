@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use ext4::{BlockSize, Headroom, Inodes, Label, Profile, Size};
-use pipeline::{Built, Ext4, Format, Options, Target};
+use pipeline::{Built, Ext4, Format, Options, Scratch, Target};
 use serde_json::json;
 
 use super::Outcome;
@@ -32,7 +32,11 @@ pub(crate) fn run(common: &Common, command: &Build) -> Outcome {
         format: format(command, streamed, epoch)?,
         layers: layer_options(&command.layers),
         latest_mtime: epoch.filter(|_| command.clamp_mtime),
-        scratch: command.scratch.clone(),
+        scratch: match &command.scratch {
+            Some(directory) => Scratch::In(directory.clone()),
+            None if command.no_scratch => Scratch::Nowhere,
+            None => Scratch::Beside,
+        },
         allow_empty: command.allow_empty,
     };
 
