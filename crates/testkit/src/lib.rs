@@ -2,6 +2,7 @@
 
 pub mod alike;
 pub mod boot;
+pub mod containerd;
 pub mod corpus;
 pub mod hello;
 pub mod image;

@@ -6,6 +6,10 @@ use proptest::sample::select;
 
 use crate::image::{Header, Tar};
 
+mod features;
+
+pub use features::{FEATURES, features};
+
 /// Layers from the bottom up, each with its entries in order.
 pub type Stack = Vec<Vec<Entry>>;
 
@@ -28,6 +32,8 @@ pub struct Entry {
 pub enum What {
     Directory,
     File(Vec<u8>),
+    /// A file of blocks of 4 KiB, of which some are holes.
+    Sparse(Vec<bool>),
     Symlink(Vec<u8>),
     /// A hard link.
     Link(Vec<u8>),
@@ -73,10 +79,29 @@ impl Entry {
     }
 }
 
-/// One to four layers of up to fifteen entries.
+/// One to four layers of up to fifteen entries, a quarter of them upon a merged `/usr`.
 pub fn stacks() -> impl Strategy<Value = Stack> {
     // Layers that link are told from those that do not, since the two have other rules for metadata.
-    prop_oneof![vec(vec(entry(false), 0..15), 1..=4), vec(vec(entry(true), 0..15), 1..=4)]
+    let stack = prop_oneof![vec(vec(entry(false), 0..15), 1..=4), vec(vec(entry(true), 0..15), 1..=4)];
+    let merged =
+        prop_oneof![3 => Just(None), 1 => select(vec!["usr/bin", "/usr/bin", "./usr/bin"]).prop_map(Some)];
+    (merged, stack).prop_map(|(merged, mut stack): (_, Stack)| {
+        if let Some(text) = merged {
+            let entry = |name: &str, what| Entry {
+                name: name.into(),
+                spelling: Spelling::Plain,
+                what,
+                metadata: PLAIN,
+            };
+            let usr = [
+                entry("usr", What::Directory),
+                entry("usr/bin", What::Directory),
+                entry("bin", What::Symlink(text.into())),
+            ];
+            stack[0].splice(0..0, usr);
+        }
+        stack
+    })
 }
 
 /// The tarball of a layer.
@@ -87,9 +112,20 @@ pub fn tarball(layer: &[Entry]) -> Vec<u8> {
 fn write(tar: Tar, entry: &Entry) -> Tar {
     let Metadata { mode, owner, mtime, xattrs } = &entry.metadata;
     let name = spelled(entry);
+    let mut records = Vec::new();
+    let mut sparse = Vec::new();
+    if let What::Sparse(blocks) = &entry.what {
+        sparse = mapped(blocks);
+        let size = (blocks.len() * BLOCK).to_string();
+        record(&mut records, b"GNU.sparse.major", b"1");
+        record(&mut records, b"GNU.sparse.minor", b"0");
+        record(&mut records, b"GNU.sparse.name", &name);
+        record(&mut records, b"GNU.sparse.realsize", size.as_bytes());
+    }
     let (typeflag, link, content, device): (u8, &[u8], &[u8], _) = match &entry.what {
         What::Directory => (b'5', b"", b"", (0, 0)),
         What::File(content) => (b'0', b"", content, (0, 0)),
+        What::Sparse(_) => (b'0', b"", &sparse, (0, 0)),
         What::Symlink(text) => (b'2', text, b"", (0, 0)),
         What::Link(target) => (b'1', target, b"", (0, 0)),
         What::Fifo => (b'6', b"", b"", (0, 0)),
@@ -97,7 +133,6 @@ fn write(tar: Tar, entry: &Entry) -> Tar {
         What::Remove(typeflag) => (*typeflag, b"x", b"", (0, 0)),
         What::Clear => (b'0', b"", b"", (0, 0)),
     };
-    let mut records = Vec::new();
     if name.len() > 100 {
         record(&mut records, b"path", &name);
     }
@@ -124,6 +159,30 @@ fn write(tar: Tar, entry: &Entry) -> Tar {
         device,
     };
     tar.entry(&header, content)
+}
+
+/// Bytes of a block of a sparse file.
+const BLOCK: usize = 4096;
+
+/// A sparse file as GNU tar's format 1.0 stores it: the map in decimal, filled up to whole blocks of the archive, then
+/// the data.
+fn mapped(blocks: &[bool]) -> Vec<u8> {
+    let mut pairs = Vec::new();
+    let mut at = 0;
+    for run in blocks.chunk_by(|one, next| one == next) {
+        if run[0] {
+            pairs.push((at, run.len() * BLOCK));
+        }
+        at += run.len() * BLOCK;
+    }
+    // A hole at the end is said by an empty run.
+    pairs.push((at, 0));
+    let numbers = pairs.iter().map(|(offset, length)| format!("{offset}\n{length}\n"));
+    let mut stored = format!("{}\n{}", pairs.len(), numbers.collect::<String>()).into_bytes();
+    stored.resize(stored.len().next_multiple_of(512), 0);
+    let data = blocks.iter().enumerate().filter(|(_, is_data)| **is_data);
+    data.for_each(|(number, _)| stored.resize(stored.len() + BLOCK, b'a' + number as u8));
+    stored
 }
 
 fn spelled(entry: &Entry) -> Vec<u8> {
@@ -195,7 +254,7 @@ fn settle(what: &What, mut metadata: Metadata, links: bool) -> Metadata {
         What::Directory => metadata.mode &= !0o2000,
         // Linux gives user attributes to files and directories alone, and nothing to nodes.
         _ if links => return PLAIN,
-        What::File(_) => {}
+        What::File(_) | What::Sparse(_) => {}
         _ => metadata.xattrs.retain(|(name, _)| name.starts_with("trusted.")),
     }
     metadata.xattrs.sort_unstable();
@@ -210,6 +269,7 @@ fn what(links: bool) -> impl Strategy<Value = What> {
     prop_oneof![
         6 => Just(What::Directory),
         6 => vec(any::<u8>(), 0..40).prop_map(What::File),
+        1 => vec(any::<bool>(), 1..12).prop_map(What::Sparse),
         4 => text().prop_map(What::Symlink),
         4 => link,
         1 => Just(What::Fifo),
@@ -240,6 +300,7 @@ fn name() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         1 => Just(Vec::new()),
         40 => vec(component(), 1..=3).prop_map(|components| components.join(&b'/')),
+        1 => vec(component(), 10..40).prop_map(|components| components.join(&b'/')),
     ]
 }
 

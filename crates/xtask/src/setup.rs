@@ -42,22 +42,27 @@ const NEEDED: &[(&str, &str)] = &[
 
 pub(crate) fn run() -> io::Result<()> {
     shell::step("Debian's packages", packages)?;
-    shell::step("docker-registry", registry)?;
+    // A registry to pull from, and an unpacker.
+    shell::step("docker-registry", || unpacked("docker-registry", &["docker-registry"]))?;
+    shell::step("containerd", || unpacked("containerd", &["containerd", "ctr"]))?;
     shell::step("cargo-deny", deny::install)?;
     shell::step("kernel", kernel::run)
 }
 
-/// Debian's registry server, to pull from. It is not installed, because that would start it.
-fn registry() -> io::Result<()> {
-    if tools::find("docker-registry").is_some() {
+/// Puts programs of a package into the tools' directory. They are not installed, because that would start a
+/// service.
+fn unpacked(package: &str, programs: &[&str]) -> io::Result<()> {
+    if programs.iter().all(|program| tools::find(program).is_some()) {
         println!("all there");
         return Ok(());
     }
-    let scratch = tools::directory().join("docker-registry");
-    package::update("docker-registry")?;
-    package::unpack("docker-registry", &scratch)?;
+    let scratch = tools::directory().join(package);
+    package::update(package)?;
+    package::unpack(package, &scratch)?;
     fs::create_dir_all(tools::directory().join("bin"))?;
-    fs::rename(scratch.join("usr/bin/docker-registry"), tools::directory().join("bin/docker-registry"))?;
+    for program in programs {
+        fs::rename(scratch.join("usr/bin").join(program), tools::directory().join("bin").join(program))?;
+    }
     fs::remove_dir_all(scratch)
 }
 

@@ -6,7 +6,7 @@ use std::io::{self, BufRead, Read};
 use tree::{Action, Content, Device, Kind, Metadata, Time};
 use unlade_layer::{Error, Layer, ReadOptions, read};
 
-pub use testkit::tarball::{Tarball, header, record};
+pub use testkit::tarball::{Header, Tarball, header, record};
 
 /// Gives at most so many bytes at once.
 pub struct Dribble<'a>(pub &'a [u8], pub usize);
