@@ -272,8 +272,8 @@ fn what(links: bool) -> impl Strategy<Value = What> {
         1 => vec(any::<bool>(), 1..12).prop_map(What::Sparse),
         4 => text().prop_map(What::Symlink),
         4 => link,
-        1 => Just(What::Fifo),
-        1 => (select(vec![b'3', b'4']), 0..300u32, 0..70_000u32)
+        2 => Just(What::Fifo),
+        2 => (select(vec![b'3', b'4']), 0..300u32, 0..70_000u32)
             .prop_map(|(typeflag, major, minor)| What::Device { typeflag, number: (major, minor) }),
         4 => select(vec![b'0', b'0', b'0', b'1', b'2', b'5', b'6']).prop_map(What::Remove),
         2 => Just(What::Clear),

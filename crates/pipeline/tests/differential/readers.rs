@@ -15,6 +15,8 @@ use testkit::listing::{self, Kind, Line};
 use testkit::stack::{self, Entry, Stack, What};
 use unlade_pipeline::{Error, Format, Options, Scratch, Target, build, layers, pull};
 
+use crate::settle::last;
+
 /// A layer that was refused.
 pub(crate) struct Fault {
     pub(crate) layer: usize,
@@ -154,10 +156,6 @@ fn mistimed(stack: &Stack) -> bool {
         let mut entries = layer.iter().enumerate();
         entries.any(|(place, entry)| entry.what == What::Directory && replaced(entry, &layer[place..]))
     })
-}
-
-fn last(path: &[u8]) -> &[u8] {
-    path.rsplit(|byte| *byte == b'/').next().unwrap_or_default()
 }
 
 fn now() -> i64 {

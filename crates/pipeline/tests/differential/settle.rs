@@ -49,3 +49,39 @@ pub(crate) fn stepwise(stack: &Stack) -> Stack {
     };
     stack.iter().flat_map(steps).collect()
 }
+
+/// The same without what containerd stumbles over: removals below what is no directory, and directories that the
+/// layer itself replaces, whose times it sets all the same.
+pub(crate) fn plainer(stack: &Stack) -> Stack {
+    let is_way =
+        |what: &What| matches!(what, What::Directory | What::Symlink(_) | What::Remove(_) | What::Clear);
+    let in_the_way: Vec<&[u8]> =
+        stack.iter().flatten().filter(|entry| !is_way(&entry.what)).map(|entry| last(&entry.name)).collect();
+    let blocked = |entry: &Entry| {
+        let directory = match entry.what {
+            What::Clear => &entry.name[..],
+            _ => entry
+                .name
+                .iter()
+                .rposition(|byte| *byte == b'/')
+                .map_or(&b""[..], |slash| &entry.name[..slash]),
+        };
+        entry.removes() && directory.split(|byte| *byte == b'/').any(|name| in_the_way.contains(&name))
+    };
+    let replaced = |entry: &Entry, later: &[Entry]| {
+        let mut puts = later.iter().filter(|other| !other.removes() && other.what != What::Directory);
+        entry.what == What::Directory
+            && puts.any(|other| entry.name.split(|byte| *byte == b'/').any(|name| name == last(&other.name)))
+    };
+    let kept = |layer: &Vec<Entry>| {
+        let entries = layer.iter().enumerate();
+        let kept = entries.filter(|(place, entry)| !blocked(entry) && !replaced(entry, &layer[place + 1..]));
+        kept.map(|(_, entry)| entry.clone()).collect()
+    };
+    stack.iter().map(kept).collect()
+}
+
+/// The last name of a path.
+pub(crate) fn last(path: &[u8]) -> &[u8] {
+    path.rsplit(|byte| *byte == b'/').next().unwrap_or_default()
+}
