@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use hash::Digest;
-use pipeline::{Error, LayerFault, Target, build, pull};
+use pipeline::{Error, LayerFault, Scratch, Target, build, pull};
 use store::Store;
 use testkit::judge::{Mount, e2fsck, unpack_tar};
 use testkit::layout::assert_sound;
@@ -111,7 +111,7 @@ fn check_refusal(case: &Case, expected: &str) -> Result<(), String> {
 fn attempt(case: &Case, guard: &Guard, source: &str, format: Written) -> Result<Notes, String> {
     let store = Store::open(&guard.path("store")).unwrap();
     let mut options = format.options();
-    options.scratch = Some(guard.path("scratch"));
+    options.scratch = Scratch::In(guard.path("scratch"));
     if let Some(change) = case.options {
         change(&mut options);
     }
