@@ -180,17 +180,18 @@ fn time(text: &[u8]) -> Result<Time, Error> {
     let (negative, text) = sign(text);
     let mut parts = text.splitn(2, |&b| b == b'.');
     let (seconds, fraction) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-    let seconds = decimal(seconds).and_then(|s| i64::try_from(s).ok()).ok_or_else(bad)?;
+    let seconds = i128::from(decimal(seconds).ok_or_else(bad)?);
     if !fraction.iter().all(u8::is_ascii_digit) {
         return Err(bad());
     }
     let digits = fraction.iter().copied().chain(std::iter::repeat(b'0'));
     let nanoseconds = digits.take(9).fold(0, |value, digit| value * 10 + u32::from(digit - b'0'));
-    Ok(match (negative, nanoseconds) {
-        (false, _) => Time { seconds, nanoseconds },
-        (true, 0) => Time { seconds: -seconds, nanoseconds },
-        (true, _) => Time { seconds: -seconds - 1, nanoseconds: 1_000_000_000 - nanoseconds },
-    })
+    let (seconds, nanoseconds) = match (negative, nanoseconds) {
+        (false, _) => (seconds, nanoseconds),
+        (true, 0) => (-seconds, nanoseconds),
+        (true, _) => (-seconds - 1, 1_000_000_000 - nanoseconds),
+    };
+    Ok(Time { seconds: i64::try_from(seconds).map_err(|_| bad())?, nanoseconds })
 }
 
 #[cfg(test)]
@@ -208,7 +209,11 @@ mod tests {
             ("-1.5", Some((-2, 500_000_000))),
             ("-0.25", Some((-1, 750_000_000))),
             ("16725225600", Some((16_725_225_600, 0))),
+            ("9223372036854775807.9", Some((i64::MAX, 900_000_000))),
             ("9223372036854775808", None),
+            ("-9223372036854775808", Some((i64::MIN, 0))),
+            ("-9223372036854775807.5", Some((i64::MIN, 500_000_000))),
+            ("-9223372036854775808.5", None),
             (".5", None),
             ("1.x", None),
             ("1.5.5", None),
