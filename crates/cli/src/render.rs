@@ -49,8 +49,9 @@ pub(crate) fn failure(failure: &(dyn Error + 'static)) -> Option<String> {
 /// What to do about an error.
 fn hint(error: &(dyn Error + 'static)) -> Option<String> {
     if let Some(ext4::Error::TooSmall { needed, .. }) = error.downcast_ref() {
-        let mib = needed.div_ceil(1 << 20);
-        return Some(format!("--size {mib}M is enough, --free SIZE leaves room on top of what is needed"));
+        // Not rounded to more: a little more may bring a journal, and be too little.
+        let kib = needed.div_ceil(1 << 10);
+        return Some(format!("--size {kib}K is enough, --free SIZE leaves room on top of what is needed"));
     }
     if let Some(oci::Error::NoPlatform { .. } | oci::Error::OtherPlatform { .. }) = error.downcast_ref() {
         return Some("--platform OS/ARCHITECTURE chooses another".into());

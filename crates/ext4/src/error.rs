@@ -16,7 +16,7 @@ pub enum Error {
     TooSmall {
         /// The size asked for, in bytes.
         given: u64,
-        /// The smallest size that fits with the same options, in bytes.
+        /// The smallest size above it that fits with the same options, in bytes.
         needed: u64,
     },
 

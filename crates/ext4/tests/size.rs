@@ -85,6 +85,21 @@ fn every_size_above_the_smallest_fits() {
     }
 }
 
+/// A journal comes with 2,048 blocks. A tree that fits less without one is not told to make do with that.
+#[test]
+fn the_size_needed_is_more_than_the_size_given() {
+    let tree = Builder::new().file("large", 1_500 << 10).tree();
+    let sized = |blocks: u64| {
+        let size = Size::Total(blocks << 10);
+        plan(&tree, &Options { block_size: BlockSize::B1024, size, ..Options::default() })
+    };
+    assert!(sized(2_000).is_ok());
+    for blocks in [2_048, 2_100, 2_500] {
+        let Err(Error::TooSmall { needed, .. }) = sized(blocks) else { panic!("{blocks} blocks are enough") };
+        assert!(needed > blocks << 10 && sized(needed >> 10).is_ok() && sized((needed >> 10) - 1).is_err());
+    }
+}
+
 #[test]
 fn free_is_free() {
     for tree in trees() {

@@ -27,18 +27,18 @@ pub(crate) fn fit(survey: &Survey, options: &Options) -> Result<(Placed, u64), E
             if let Some(placed) = placed.filter(|placed| placed.used() <= placed.groups.blocks) {
                 return Ok((placed, given));
             }
-            let needed = smallest(survey, options)?.saturating_mul(block);
+            let needed = smallest(given / block, survey, options)?.saturating_mul(block);
             return Err(Error::TooSmall { given, needed });
         }
         Size::Free(bytes) => {
             let free = bytes.div_ceil(block);
-            grow(survey, options, granule, |placed| {
+            grow(1, survey, options, granule, |placed| {
                 let blocks = placed.groups.blocks;
                 let kept = reserved_blocks(blocks, options) + (blocks / 50).min(KERNEL_RESERVE_MAX);
                 free.saturating_add(kept)
             })?
         }
-        Size::Auto(headroom) => grow(survey, options, granule, |placed| {
+        Size::Auto(headroom) => grow(1, survey, options, granule, |placed| {
             let percent = |percent: u64| (u128::from(placed.used()) * u128::from(percent)).div_ceil(100);
             match headroom {
                 Headroom::Default if options.profile == Profile::ReadOnly => 0,
@@ -59,11 +59,12 @@ pub(crate) fn reserved_blocks(blocks: u64, options: &Options) -> u64 {
     (u128::from(blocks) * u128::from(options.reserved_percent) / 100) as u64
 }
 
-/// The fewest blocks that hold the tree.
-fn smallest(survey: &Survey, options: &Options) -> Result<u64, Error> {
-    let mut blocks = grow(survey, options, 1, |_| 0)?.groups.blocks;
+/// The fewest blocks that hold the tree and are more than those that do not. Fewer than these may hold it, too,
+/// since they have no journal or a smaller one.
+fn smallest(too_few: u64, survey: &Survey, options: &Options) -> Result<u64, Error> {
+    let mut blocks = grow(too_few.saturating_add(1), survey, options, 1, |_| 0)?.groups.blocks;
     // Growing may overshoot by what rounding up the inodes of each group costs.
-    while blocks > 1
+    while blocks - 1 > too_few
         && let Ok(placed) = attempt(blocks - 1, survey, options)?
         && placed.used() <= placed.groups.blocks
     {
@@ -72,14 +73,15 @@ fn smallest(survey: &Survey, options: &Options) -> Result<u64, Error> {
     Ok(blocks)
 }
 
-/// Adds blocks, in multiples of `granule`, until at least `free` of them are free.
+/// Adds blocks to the `first`, in multiples of `granule`, until at least `free` of them are free.
 fn grow(
+    first: u64,
     survey: &Survey,
     options: &Options,
     granule: u64,
     free: impl Fn(&Placed) -> u64,
 ) -> Result<Placed, Error> {
-    let mut blocks = survey.own_blocks.saturating_add(survey.piece_blocks).max(1);
+    let mut blocks = survey.own_blocks.saturating_add(survey.piece_blocks).max(first);
     loop {
         let rounded = blocks.checked_next_multiple_of(granule).unwrap_or(u64::MAX);
         blocks = match attempt(rounded, survey, options)? {
