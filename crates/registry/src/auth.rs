@@ -14,7 +14,7 @@ use crate::retry::{Chance, Failure};
 use crate::session::{Ask, Session, violates};
 use crate::wire::Answer;
 
-mod token;
+pub(crate) mod token;
 
 use token::{Token, Tokens};
 

@@ -22,6 +22,9 @@ mod wire;
 
 mod error;
 
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 #[cfg(test)]
 mod robustness;
 

@@ -60,7 +60,12 @@ pub(crate) fn follow(
 
 fn target(hosts: &Hosts, url: &Url, answer: &Answer) -> Result<Url, Violation> {
     let location = answer.headers.get(header::LOCATION).ok_or(Violation::RedirectNowhere)?;
-    let next = str::from_utf8(location.as_bytes())
+    next(hosts, url, location.as_bytes())
+}
+
+/// Where a `Location` leads to from `url`, if that may be.
+pub(crate) fn next(hosts: &Hosts, url: &Url, location: &[u8]) -> Result<Url, Violation> {
+    let next = str::from_utf8(location)
         .map_err(|_| UrlError::Malformed)
         .and_then(|location| url.join(location))
         .map_err(|error| Violation::RedirectUrl(error.to_string()))?;

@@ -40,7 +40,7 @@ impl Token {
         Token { secret, expires: None }
     }
 
-    pub(super) fn secret(&self) -> &Secret {
+    pub(crate) fn secret(&self) -> &Secret {
         &self.secret
     }
 
@@ -107,15 +107,18 @@ fn fetch(session: &Session, ask: &Ask, bearer: &Bearer, login: &Login) -> Result
     }
     let host = answer.url.authority();
     let body = answer.body.read_all(TOKEN_ANSWER_MAX).map_err(|lost| network(&what, &host, lost))?;
-    // What the parser says of a bad answer may quote a token.
-    let grant = serde_json::from_slice::<Grant>(&body).ok();
-    let life = grant.as_ref().and_then(|grant| grant.expires_in).unwrap_or(0.0);
-    let life = Duration::try_from_secs_f64(life).unwrap_or(LIFE_MIN).max(LIFE_MIN);
-    let secret = grant
-        .and_then(|grant| [grant.token, grant.access_token].into_iter().flatten().find(|t| !t.is_empty()))
-        .filter(|token| token.bytes().all(|b| b.is_ascii_graphic()))
-        .ok_or_else(|| violates(&what, &host, Violation::NoToken))?;
-    Ok(Token { secret: Secret::new(secret), expires: asked.checked_add(life) })
+    granted(&body, asked).ok_or_else(|| violates(&what, &host, Violation::NoToken).into())
+}
+
+/// The token in the answer to what was asked at `asked`. What the parser says of a bad answer may quote a
+/// token, so nothing is said.
+pub(crate) fn granted(body: &[u8], asked: Instant) -> Option<Token> {
+    let grant = serde_json::from_slice::<Grant>(body).ok()?;
+    let life = Duration::try_from_secs_f64(grant.expires_in.unwrap_or(0.0));
+    let life = life.unwrap_or(LIFE_MIN).max(LIFE_MIN);
+    let secret = [grant.token, grant.access_token].into_iter().flatten().find(|token| !token.is_empty())?;
+    let header = secret.bytes().all(|b| b.is_ascii_graphic());
+    header.then(|| Token { secret: Secret::new(secret), expires: asked.checked_add(life) })
 }
 
 /// Where tokens are: nowhere that others could listen in.
