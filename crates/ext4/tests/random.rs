@@ -10,8 +10,9 @@
 
 mod common;
 
-use common::{Builder, build, bytes_in, device};
-use ext4_view::{Ext4, PathBuf};
+use common::view::compare;
+use common::{Builder, build, device};
+use ext4_view::Ext4;
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use tree::{Content, Kind, Metadata, Piece, Time, Tree};
@@ -171,44 +172,6 @@ fn options() -> impl Strategy<Value = Options> {
                 }
             },
         )
-}
-
-fn clamped(seconds: i64) -> i64 {
-    seconds.clamp(-(1 << 31), (3 << 32) - (1 << 31) - 1)
-}
-
-fn compare(tree: &Tree, ext4: &Ext4) {
-    let mut walk = tree.walk();
-    while let Some(visit) = walk.step() {
-        let path = PathBuf::try_from([b"/", visit.path].concat()).unwrap();
-        let node = tree.node(visit.node);
-        let found = ext4.symlink_metadata(&path).unwrap();
-        assert_eq!(found.mode(), node.metadata.mode, "{path:?}");
-        assert_eq!((found.uid(), found.gid()), (node.metadata.uid, node.metadata.gid), "{path:?}");
-        assert_eq!(found.modified().seconds(), clamped(node.metadata.mtime.seconds), "{path:?}");
-        let in_range = clamped(node.metadata.mtime.seconds) == node.metadata.mtime.seconds;
-        assert!(!in_range || found.modified().nanoseconds() == node.metadata.mtime.nanoseconds);
-        match &node.kind {
-            Kind::Directory(entries) => {
-                let own = if visit.path.is_empty() { 3 } else { 2 };
-                assert_eq!(ext4.read_dir(&path).unwrap().count(), entries.len() + own);
-            }
-            Kind::File(content) => {
-                assert_eq!(found.len(), content.size());
-                assert!(ext4.read(&path).unwrap() == bytes_in(content), "{path:?}");
-            }
-            Kind::Symlink(text) => {
-                // The reader has no words for every text that Linux takes.
-                if let Ok(link) = ext4.read_link(&path) {
-                    assert_eq!(link.as_ref(), &**text);
-                }
-            }
-            Kind::CharDevice(_) => assert!(found.file_type().is_char_dev()),
-            Kind::BlockDevice(_) => assert!(found.file_type().is_block_dev()),
-            Kind::Fifo => assert!(found.file_type().is_fifo()),
-            Kind::Socket => assert!(found.file_type().is_socket()),
-        }
-    }
 }
 
 /// A few cases each time; `PROPTEST_CASES` asks for more.

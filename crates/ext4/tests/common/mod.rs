@@ -1,7 +1,9 @@
 //! Trees to build from code, and the tools that judge what comes out.
 #![allow(dead_code, reason = "each test file uses some of it")]
 
+pub(crate) mod contents;
 pub(crate) mod kernel;
+pub(crate) mod view;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -10,6 +12,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path as HostPath, PathBuf};
 use std::process::{Command, Output as Ran};
 
+pub(crate) use contents::{bytes_in, bytes_of};
 use tree::{
     Action, Change, Content, DEPTH_MAX, Device, Directory, Kind, Metadata, Notes, Output, Path, Piece, Span,
     Time, Tree,
@@ -93,34 +96,6 @@ impl Builder {
         tree.apply(0, std::mem::take(&mut self.changes), &mut Notes::default()).unwrap();
         tree
     }
-}
-
-/// The bytes at a place, made up but always the same.
-pub(crate) fn bytes_of(span: Span) -> Vec<u8> {
-    let start = span.offset % 4096;
-    let mut bytes = vec![0; (start + span.length) as usize];
-    for (block, chunk) in (span.offset / 4096..).zip(bytes.chunks_mut(4096)) {
-        let mut state = (block + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ u64::from(span.layer);
-        for word in chunk.chunks_mut(8) {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            word.copy_from_slice(&state.to_le_bytes()[..word.len()]);
-        }
-    }
-    bytes.split_off(start as usize)
-}
-
-/// What a content holds.
-pub(crate) fn bytes_in(content: &Content) -> Vec<u8> {
-    let mut bytes = vec![0; content.size() as usize];
-    if let Content::Inline(inline) = content {
-        bytes.copy_from_slice(inline);
-    }
-    for piece in content.pieces() {
-        bytes[piece.at as usize..][..piece.span.length as usize].copy_from_slice(&bytes_of(piece.span));
-    }
-    bytes
 }
 
 /// A sparse file, which notes what was put and checks that nothing is put twice.
