@@ -6,6 +6,7 @@ mod boot;
 mod corpus;
 mod demo;
 mod deny;
+mod fuzz;
 mod judge;
 mod kernel;
 mod lint;
@@ -52,6 +53,8 @@ enum Task {
     },
     /// Unpack Debian's cloud kernel for the boot tests
     FetchKernel,
+    /// Send strangers' inputs to what reads them, guided by coverage
+    Fuzz(fuzz::Options),
     /// Measure unlade against other programs and against the floor (root)
     Bench(bench::Options),
     /// Boot an ext4 rootfs under QEMU and print what its console says
@@ -70,6 +73,7 @@ fn main() -> ExitCode {
         Task::ManifestOf { directory } => listing::print(&directory),
         Task::Compare { left, right } => listing::compare(&left, &right),
         Task::FetchKernel => kernel::run(),
+        Task::Fuzz(options) => fuzz::run(&options),
         Task::Bench(options) => bench::run(&options),
         Task::Boot(options) => boot::run(&options),
     };

@@ -38,6 +38,8 @@ const NEEDED: &[(&str, &str)] = &[
     ("time", "time"),
     // A C compiler and linker, for crates with C or assembly in them.
     ("cc", "gcc"),
+    // The same for C++, in which libFuzzer is written.
+    ("c++", "g++"),
 ];
 
 pub(crate) fn run() -> io::Result<()> {

@@ -7,7 +7,7 @@ use std::time::Instant;
 use testkit::tools;
 
 use crate::shell::{self, cargo, step};
-use crate::{corpus, deny, lint, setup};
+use crate::{corpus, deny, fuzz, lint, setup};
 
 pub(crate) fn run() -> io::Result<()> {
     let start = Instant::now();
@@ -17,6 +17,7 @@ pub(crate) fn run() -> io::Result<()> {
     step("corpus", corpus::everyday)?;
     step("cargo build", || shell::run(cargo().args(["build", "--workspace", "--locked", "--quiet"])))?;
     step("cargo test", tests)?;
+    step("fuzz", || fuzz::fuzz(&fuzz::TARGETS, fuzz::SHORT))?;
     println!("\nevery check and every test passed in {:.0} s", start.elapsed().as_secs_f64());
     Ok(())
 }
