@@ -112,7 +112,7 @@ pub fn metadata(u: &mut Unstructured<'_>) -> Result<Metadata> {
     let mut xattrs = tree::Xattrs::new();
     for _ in 0..u.int_in_range(0..=6)?.min(3) {
         let (name, value) = xattr(u)?;
-        xattrs.insert(name, value);
+        xattrs.insert(name.into_bytes().into(), value.into());
     }
     Ok(Metadata {
         mode: u.int_in_range(0..=0o7777)?,
@@ -123,10 +123,10 @@ pub fn metadata(u: &mut Unstructured<'_>) -> Result<Metadata> {
     })
 }
 
-fn xattr(u: &mut Unstructured<'_>) -> Result<(Box<[u8]>, Box<[u8]>)> {
+fn xattr(u: &mut Unstructured<'_>) -> Result<(String, Vec<u8>)> {
     let prefix = *u.choose(&["user.", "trusted.", "security."])?;
     let name = prefix.to_owned() + &"n".repeat(u.int_in_range(1..=246)?);
     let length = if u.ratio(1, 8)? { u.int_in_range(0..=9000)? } else { u.int_in_range(0..=100)? };
     let byte = u.arbitrary::<u8>()?;
-    Ok((name.into_bytes().into(), vec![byte; length].into()))
+    Ok((name, vec![byte; length]))
 }
