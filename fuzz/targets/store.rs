@@ -219,7 +219,7 @@ impl Model {
             0 => leave(&self.own("parts", nth), &bytes),
             1 => leave(
                 &self.own("diff-ids", nth),
-                DESCRIPTORS[nth].digest.to_string()[..u.choose_index(70)?].as_bytes(),
+                &DESCRIPTORS[nth].digest.to_string().as_bytes()[..u.choose_index(70)?],
             ),
             2 => leave(&self.path.join("unlade/index.new"), &bytes),
             _ => {
