@@ -10,6 +10,7 @@ use pipeline::Event;
 use serde_json::json;
 
 use crate::args::{Common, ProgressKind};
+use crate::terminal;
 
 /// The bars, so that they can be taken away before the process ends early.
 static BARS: OnceLock<MultiProgress> = OnceLock::new();
@@ -65,9 +66,9 @@ impl Progress {
     pub(crate) fn say(&self, line: &str) {
         match &self.shown {
             Shown::Bars(bars) => {
-                let _ = bars.all.println(line);
+                let _ = bars.all.println(terminal::visible(line));
             }
-            _ => eprintln!("{line}"),
+            _ => terminal::tell(line),
         }
     }
 }
@@ -146,5 +147,5 @@ fn json_line(told: &Mutex<HashMap<String, Instant>>, event: &Event) {
         Event::Retry { message } => json!({ "event": "retry", "message": message }),
     };
     // Nobody can be told that standard error is closed.
-    let _ = writeln!(std::io::stderr().lock(), "{line}");
+    let _ = writeln!(std::io::stderr().lock(), "{}", terminal::json(&line.to_string()));
 }

@@ -20,30 +20,30 @@ impl fmt::Display for NoSuchPath {
 
 impl Error for NoSuchPath {}
 
-/// The chain of an error, one cause a line, and a hint where there is one. `None` where nobody is to be
+/// The chain of an error, one cause a line, and a hint where there is one. Nothing where nobody is to be
 /// bothered: whoever read our output has closed it.
-pub(crate) fn failure(failure: &(dyn Error + 'static)) -> Option<String> {
-    let mut text = format!("error: {failure}");
+pub(crate) fn failure(failure: &(dyn Error + 'static)) -> Vec<String> {
+    let mut lines = vec![format!("error: {failure}")];
     let mut last = failure.to_string();
     let mut hint = hint(failure);
     let mut link = Some(failure);
     while let Some(error) = link {
         if exit::is_broken_pipe(error) {
-            return None;
+            return Vec::new();
         }
         let said = error.to_string();
         // A transparent error says what its cause says.
         if said != last {
-            text += &format!("\n  because: {said}");
+            lines.push(format!("  because: {said}"));
             last = said;
         }
         hint = hint.or_else(|| self::hint(error));
         link = error.source();
     }
     if let Some(hint) = hint {
-        text += &format!("\n  hint: {hint}");
+        lines.push(format!("  hint: {hint}"));
     }
-    Some(text)
+    lines
 }
 
 /// What to do about an error.

@@ -61,8 +61,8 @@ pub enum Error {
         #[source]
         cause: io::Error,
     },
-    /// Standard output was closed by who reads it.
-    #[error("standard output")]
+    /// The stream could not be written to; mostly it was closed by who reads it.
+    #[error("cannot write the output stream")]
     Stream(#[source] io::Error),
 }
 

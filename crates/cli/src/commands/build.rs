@@ -12,7 +12,7 @@ use super::Outcome;
 use super::shared::{Session, layer_options};
 use crate::args::{Build, Common, Ext4Args, FormatKind, ProfileKind};
 use crate::exit::Usage;
-use crate::{render, size};
+use crate::{render, size, terminal};
 
 /// Builds a rootfs.
 pub(crate) fn run(common: &Common, command: &Build) -> Outcome {
@@ -51,9 +51,9 @@ pub(crate) fn run(common: &Common, command: &Build) -> Outcome {
     session.show_notes(&built.notes);
     let seconds = start.elapsed().as_secs_f64();
     if command.json {
-        println!("{:#}", summary_json(&built, &command.output, seconds));
+        terminal::answer_json(&summary_json(&built, &command.output, seconds))?;
     } else if !common.quiet {
-        session.say(&summary(&built, &command.output, streamed, seconds));
+        summary(&built, &command.output, streamed, seconds).iter().for_each(|line| session.say(line));
     }
     Ok(())
 }
@@ -151,36 +151,36 @@ fn parse_uuid(text: &str) -> Result<[u8; 16], Usage> {
     bytes.try_into().map_err(|_| wrong())
 }
 
-fn summary(built: &Built, output: &Path, streamed: bool, seconds: f64) -> String {
+fn summary(built: &Built, output: &Path, streamed: bool, seconds: f64) -> Vec<String> {
     let name = if streamed { "standard output".into() } else { output.display().to_string() };
-    let mut text = format!(
-        "{name}: {} names, {} of content, from {} layer{} of {}\n",
+    let mut lines = vec![format!(
+        "{name}: {} names, {} of content, from {} layer{} of {}",
         built.names,
         size::show(built.content_bytes),
         built.layers,
         if built.layers == 1 { "" } else { "s" },
         built.manifest,
-    );
+    )];
     if let Some(filesystem) = &built.filesystem {
-        text += &format!(
-            "ext4 of {}, {} free, {} of {} inodes free, UUID {}\n",
+        lines.push(format!(
+            "ext4 of {}, {} free, {} of {} inodes free, UUID {}",
             size::show(built.output_bytes),
             size::show(filesystem.free_blocks * u64::from(filesystem.block_size)),
             filesystem.free_inodes,
             filesystem.inodes,
             render::uuid(&filesystem.uuid),
-        );
+        ));
     }
     let unkept = &built.unkept;
     if unkept.owners + unkept.devices + unkept.xattrs > 0 {
-        text += &format!(
+        lines.push(format!(
             "not kept, for lack of permission: {} owners, {} devices, {} extended attributes \
-             (owners and devices are recorded in user.containers.override_stat)\n",
+             (owners and devices are recorded in user.containers.override_stat)",
             unkept.owners, unkept.devices, unkept.xattrs
-        );
+        ));
     }
-    text += &format!("{seconds:.2} s, {} of scratch space", size::show(built.scratch_bytes));
-    text
+    lines.push(format!("{seconds:.2} s, {} of scratch space", size::show(built.scratch_bytes)));
+    lines
 }
 
 fn summary_json(built: &Built, output: &Path, seconds: f64) -> serde_json::Value {

@@ -7,12 +7,13 @@ use clap::CommandFactory;
 
 use super::Outcome;
 use crate::args::{Args, Completions, Man};
+use crate::terminal::unanswered;
 
 /// Prints a completion script.
 pub(crate) fn completions(command: &Completions) -> Outcome {
     let mut script = Vec::new();
     clap_complete::generate(command.shell, &mut Args::command(), "unlade", &mut script);
-    io::Write::write_all(&mut io::stdout(), &script)?;
+    io::Write::write_all(&mut io::stdout(), &script).map_err(unanswered)?;
     Ok(())
 }
 

@@ -6,16 +6,16 @@ use serde_json::json;
 use super::Outcome;
 use super::shared::Session;
 use crate::args::{Common, Inspect};
-use crate::size;
+use crate::{size, terminal};
 
 /// Shows an image's documents.
 pub(crate) fn run(common: &Common, command: &Inspect) -> Outcome {
     let session = Session::start(common, &command.image, &command.source)?;
     let image = session.resolve()?;
     if command.json {
-        println!("{:#}", to_json(&image));
+        terminal::answer_json(&to_json(&image))?;
     } else {
-        print!("{}", to_text(&image));
+        terminal::answer(&to_text(&image))?;
     }
     Ok(())
 }

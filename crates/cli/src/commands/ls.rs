@@ -11,6 +11,7 @@ use super::shared::{Session, layer_options};
 use crate::args::{Common, Ls};
 use crate::exit::Usage;
 use crate::render;
+use crate::terminal::unanswered;
 
 /// Lists an image's merged files.
 pub(crate) fn run(common: &Common, command: &Ls) -> Outcome {
@@ -43,12 +44,12 @@ pub(crate) fn run(common: &Common, command: &Ls) -> Outcome {
         found = true;
         let link = first.filter(|first| *first != name);
         if command.json {
-            writeln!(out, "{}", line_json(node, &name, link))?;
+            writeln!(out, "{}", line_json(node, &name, link)).map_err(unanswered)?;
         } else {
-            writeln!(out, "{}", line(node, &name, link))?;
+            writeln!(out, "{}", line(node, &name, link)).map_err(unanswered)?;
         }
     }
-    out.flush()?;
+    out.flush().map_err(unanswered)?;
     if found { Ok(()) } else { Err(render::NoSuchPath(below).into()) }
 }
 

@@ -4,7 +4,7 @@ use super::Outcome;
 use super::inspect::to_json;
 use super::shared::Session;
 use crate::args::{Common, Pull, PullKind};
-use crate::size;
+use crate::{size, terminal};
 
 /// Brings an image into the store.
 pub(crate) fn run(common: &Common, command: &Pull) -> Outcome {
@@ -13,11 +13,9 @@ pub(crate) fn run(common: &Common, command: &Pull) -> Outcome {
     session.default_pull(PullKind::Always);
     let image = session.pull()?;
     if command.json {
-        println!("{:#}", to_json(&image));
-    } else if common.quiet {
-        println!("{}", image.descriptor.digest);
+        terminal::answer_json(&to_json(&image))?;
     } else {
-        println!("{}", image.descriptor.digest);
+        terminal::answer(&format!("{}\n", image.descriptor.digest))?;
         let layers = image.manifest.layers.len();
         let s = if layers == 1 { "" } else { "s" };
         session.say(&format!("{layers} layer{s}, {}", size::show(image.size())));

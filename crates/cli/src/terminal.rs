@@ -1,0 +1,77 @@
+//! The doors to whoever runs the command: standard output, which answers, and standard error, which talks.
+//!
+//! Strangers' texts are escaped where they are put into a sentence, so that they can be read back. What passes
+//! here is looked at once more: a path typed by somebody else's script, or a cause that a library words, must
+//! not move a cursor either. And a closed or full output is an error, or nothing, but never a panic.
+
+use std::io::{self, Write};
+
+use serde_json::Value;
+use tree::escape;
+
+/// Prints text on standard output. What is in it keeps its lines.
+pub(crate) fn answer(text: &str) -> io::Result<()> {
+    let lines: Vec<String> = text.split('\n').map(visible).collect();
+    let mut out = io::stdout().lock();
+    out.write_all(lines.join("\n").as_bytes()).and_then(|()| out.flush()).map_err(unanswered)
+}
+
+/// Prints a JSON document on standard output.
+pub(crate) fn answer_json(value: &Value) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(json(&format!("{value:#}\n")).as_bytes()).and_then(|()| out.flush()).map_err(unanswered)
+}
+
+/// Says which of all files could not be written to. The kind stays: a closed pipe is no failure.
+pub(crate) fn unanswered(error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("cannot write to standard output: {error}"))
+}
+
+/// Prints a line on standard error. Nobody could be told that this failed.
+pub(crate) fn tell(line: &str) {
+    let _ = writeln!(io::stderr().lock(), "{}", visible(line));
+}
+
+/// Text that a terminal shows in one line and does not obey. What is escaped already stays as it is.
+pub(crate) fn visible(text: &str) -> String {
+    replaced(text, |c, hidden| hidden.push_str(&escape(c.encode_utf8(&mut [0; 4]).as_bytes()).to_string()))
+}
+
+/// The same document in characters that a terminal does not obey: JSON has a spelling for the others.
+pub(crate) fn json(document: &str) -> String {
+    replaced(document, |c, hidden| match c {
+        // Strings hold none: these are between the lines of the document.
+        '\n' => hidden.push('\n'),
+        c => c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| *hidden += &format!("\\u{unit:04x}")),
+    })
+}
+
+/// Lets `hide` write what stands for each character that is not to be seen as it is.
+fn replaced(text: &str, hide: impl Fn(char, &mut String)) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        let is_plain =
+            c == '\\' || escape(c.encode_utf8(&mut [0; 4]).as_bytes()).to_string().len() == c.len_utf8();
+        if (' '..='~').contains(&c) || is_plain { shown.push(c) } else { hide(c, &mut shown) }
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_terminal_obeys_is_spelled_out() {
+        for (text, shown, spelled) in [
+            ("plain \\x1b é", "plain \\x1b é", "plain \\x1b é"),
+            ("\x1b[31m", "\\x1b[31m", "\\u001b[31m"),
+            ("a\nb\r\t\x08\x7f", "a\\nb\\r\\t\\x08\\x7f", "a\nb\\u000d\\u0009\\u0008\\u007f"),
+            ("\u{9b}1m", "\\xc2\\x9b1m", "\\u009b1m"),
+            ("\u{202e}\u{61c}", "\\xe2\\x80\\xae\\xd8\\x9c", "\\u202e\\u061c"),
+            ("\u{e0041}", "\\xf3\\xa0\\x81\\x81", "\\udb40\\udc41"),
+        ] {
+            assert_eq!((visible(text).as_str(), json(text).as_str()), (shown, spelled), "{text:?}");
+        }
+    }
+}
