@@ -47,7 +47,12 @@ impl Store {
             .write(true)
             .open(&path)
             .map_err(Error::io("open", &path))?;
-        file.lock().map_err(Error::io("lock", &path))?;
-        Ok(file)
+        loop {
+            match file.lock() {
+                Ok(()) => return Ok(file),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(Error::io("lock", &path)(error)),
+            }
+        }
     }
 }
