@@ -125,7 +125,12 @@ pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
     match File::open(directory_of(path))?.sync_all() {
         // Some network filesystems cannot; there is nothing more to be done.
         Err(error) if error.kind() == ErrorKind::InvalidInput => Ok(()),
-        done => done,
+        Err(error) => {
+            let text =
+                format!("it is complete and has its name, but the directory could not be flushed: {error}");
+            Err(io::Error::new(error.kind(), text))
+        }
+        Ok(()) => Ok(()),
     }
 }
 

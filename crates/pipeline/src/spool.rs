@@ -1,7 +1,7 @@
 //! Where the contents of layers lie between reading and writing.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Write};
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -27,11 +27,11 @@ impl Spool {
     }
 
     /// Makes the file for a layer, in `directory`.
-    pub(crate) fn create(&self, layer: u32, directory: &Path) -> io::Result<&File> {
-        let file = tempfile::tempfile_in(directory)?;
+    pub(crate) fn create<'a>(&'a self, layer: u32, directory: &'a Path) -> io::Result<Writer<'a>> {
+        let file = tempfile::tempfile_in(directory).map_err(|error| located(error, directory))?;
         let slot = self.files.get(layer as usize).ok_or_else(missing)?;
         // A layer that is read again, its blob having been corrupt, writes the same place anew.
-        Ok(slot.get_or_init(|| file))
+        Ok(Writer { file: slot.get_or_init(|| file), directory })
     }
 
     /// The file of a layer.
@@ -61,6 +61,26 @@ impl Spool {
         let lengths = self.files.iter().filter_map(OnceLock::get).filter_map(|file| file.metadata().ok());
         lengths.map(|found| found.len()).sum()
     }
+}
+
+/// Writes a layer's contents. What fails says where: the file has no name.
+pub(crate) struct Writer<'a> {
+    file: &'a File,
+    directory: &'a Path,
+}
+
+impl Write for Writer<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes).map_err(|error| located(error, self.directory))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn located(error: io::Error, directory: &Path) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", directory.display()))
 }
 
 fn missing() -> io::Error {

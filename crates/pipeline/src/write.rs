@@ -94,7 +94,12 @@ impl Job<'_> {
 
         let fail = |cause| Error::Output { path: path.into(), cause };
         let output = Unpublished::create(path, layout.size()).map_err(fail)?;
-        self.fill(&output.file, path, contents, built, |out| layout.write(tree, out).map_err(Error::Ext4))?;
+        self.fill(&output.file, path, contents, built, |out| {
+            layout.write(tree, out).map_err(|error| match error {
+                ext4::Error::Io(cause) => fail(cause),
+                other => Error::Ext4(other),
+            })
+        })?;
         output.publish().map_err(fail)?;
 
         built.output_bytes = layout.size();
