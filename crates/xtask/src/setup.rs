@@ -31,6 +31,9 @@ const NEEDED: &[(&str, &str)] = &[
     ("losetup", "mount"),
     ("qemu-system-x86_64", "qemu-system-x86"),
     ("lz4", "lz4"),
+    // Faults: system calls that fail, and a filesystem that knows no nameless files.
+    ("strace", "strace"),
+    ("fuse2fs", "fuse2fs"),
     // Logins of a registry.
     ("htpasswd", "apache2-utils"),
     ("openssl", "openssl"),
