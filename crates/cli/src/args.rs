@@ -214,6 +214,10 @@ pub(crate) struct LayerArgs {
     #[arg(long, value_name = "N")]
     pub(crate) max_entries: Option<u64>,
 
+    /// Most entries of all layers together; default: 20000000
+    #[arg(long, value_name = "N")]
+    pub(crate) max_image_entries: Option<u64>,
+
     /// Most components of a path; default: 16384
     #[arg(long, value_name = "N")]
     pub(crate) max_depth: Option<usize>,

@@ -101,6 +101,12 @@ pub enum LayerFault {
     /// It is not what an earlier read left as its outline. Whoever builds from outlines begins anew.
     #[error("the stored outline is not the layer's")]
     Outline,
+    /// All layers together have too many entries.
+    #[error("the image has more entries than the limit of {limit}")]
+    ImageEntries {
+        /// The limit.
+        limit: u64,
+    },
     /// It is malformed, hostile or beyond a limit.
     #[error(transparent)]
     Layer(layer::Error),

@@ -28,6 +28,10 @@ use reading::Reading;
 /// bombs do not do what a large one cannot.
 pub const IMAGE_MAX: u64 = 1 << 40;
 
+/// How many entries all layers of an image may have together, each as often as it stands in the manifest: four
+/// times what one may have, for the same reason. Entries are what memory is spent on.
+pub const IMAGE_ENTRIES_MAX: u64 = 4 * layer::tar::ENTRIES_MAX;
+
 /// How the layers of an image are read.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -37,6 +41,8 @@ pub struct Options {
     pub expand: layer::compression::Limits,
     /// Most bytes that all layers may expand to together; [`IMAGE_MAX`].
     pub image_expanded: u64,
+    /// Most entries that all layers may have together; [`IMAGE_ENTRIES_MAX`].
+    pub image_entries: u64,
     /// How many layers are read at once; 0 for as many as there are processors.
     pub parallel: usize,
     /// Whether a blob that is compressed in another way than its media type says is refused.
@@ -49,6 +55,7 @@ impl Default for Options {
             read: ReadOptions::default(),
             expand: layer::compression::Limits::default(),
             image_expanded: IMAGE_MAX,
+            image_entries: IMAGE_ENTRIES_MAX,
             parallel: 0,
             strict_media_type: false,
         }
@@ -112,7 +119,7 @@ pub(crate) fn read(
             });
         }
         drop(sender);
-        let handed_over = hand_over(results, &mut each);
+        let handed_over = hand_over(results, options.image_entries, &mut each);
         stop.store(true, Ordering::Relaxed);
         handed_over
     })?;
@@ -142,19 +149,37 @@ pub(crate) fn is_repeated(image: &Image) -> bool {
 /// Brings results that come in any order into the order of the layers.
 fn hand_over(
     results: mpsc::Receiver<(&Task<'_>, Result<Layer, Error>)>,
+    entries_max: u64,
     each: &mut impl FnMut(Layer) -> Result<(), Error>,
 ) -> Result<(), Error> {
+    // By the first place; each is kept once, and copied only when its turn comes again.
     let mut waiting: BTreeMap<u32, Result<Layer, Error>> = BTreeMap::new();
-    let mut next = 0;
+    let mut first_places: BTreeMap<u32, u32> = BTreeMap::new();
+    let mut left: BTreeMap<u32, usize> = BTreeMap::new();
+    let (mut next, mut entries) = (0, 0u64);
     for (task, result) in results {
+        let places = 1 + task.again.len();
         if let Ok(layer) = &result {
-            for &number in &task.again {
-                waiting.insert(number, Ok(Layer { number, ..layer.clone() }));
+            entries = entries.saturating_add(layer.changes.len() as u64 * places as u64);
+            if entries > entries_max {
+                let fault = Box::new(LayerFault::ImageEntries { limit: entries_max });
+                return Err(Error::Layer { number: task.number, blob: task.layer.descriptor.digest, fault });
             }
         }
         waiting.insert(task.number, result);
-        while let Some(layer) = waiting.remove(&next) {
-            each(layer?)?;
+        left.insert(task.number, places);
+        first_places.extend(task.again.iter().chain([&task.number]).map(|&place| (place, task.number)));
+        while let Some(first) = first_places.remove(&next) {
+            let places = left.entry(first).or_default();
+            *places -= 1;
+            let layer = match waiting.get(&first) {
+                Some(Ok(layer)) if *places > 0 => Layer { number: next, ..layer.clone() },
+                _ => match waiting.remove(&first) {
+                    Some(layer) => Layer { number: next, ..layer? },
+                    None => unreachable!("a layer is kept until its last place"),
+                },
+            };
+            each(layer)?;
             next += 1;
         }
     }

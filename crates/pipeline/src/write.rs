@@ -119,8 +119,12 @@ impl Job<'_> {
         let fail = |cause| Error::Output { path: path.into(), cause };
         // A tarball spells its zeros out, so nothing has to be zeroed before.
         let output = Unpublished::create(path, 0).map_err(fail)?;
-        built.output_bytes = self
-            .fill(&output.file, path, contents, built, |out| layer::write(tree, out).map_err(Error::Tar))?;
+        built.output_bytes = self.fill(&output.file, path, contents, built, |out| {
+            layer::write(tree, out).map_err(|error| match error {
+                layer::Error::Io { source, .. } => fail(source),
+                other => Error::Tar(other),
+            })
+        })?;
         output.publish().map_err(fail)
     }
 

@@ -172,6 +172,7 @@ pub(crate) fn layer_options(args: &LayerArgs) -> layers::Options {
     set(&mut options.expand.expanded, args.max_expanded);
     set(&mut options.expand.ratio, args.max_ratio);
     set(&mut options.image_expanded, args.max_image_expanded);
+    set(&mut options.image_entries, args.max_image_entries);
     options
 }
 
