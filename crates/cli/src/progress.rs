@@ -66,7 +66,7 @@ impl Progress {
     pub(crate) fn say(&self, line: &str) {
         match &self.shown {
             Shown::Bars(bars) => {
-                let _ = bars.all.println(terminal::visible(line));
+                let _ = bars.all.println(terminal::shortened(&terminal::visible(line)));
             }
             _ => terminal::tell(line),
         }

@@ -9,6 +9,9 @@ use std::io::{self, Write};
 use serde_json::Value;
 use tree::escape;
 
+/// Most characters of a line for people. A path may have 64 KiB and an image a thousand of them.
+const LINE_MAX: usize = 4096;
+
 /// Prints text on standard output. What is in it keeps its lines.
 pub(crate) fn answer(text: &str) -> io::Result<()> {
     let lines: Vec<String> = text.split('\n').map(visible).collect();
@@ -29,7 +32,15 @@ pub(crate) fn unanswered(error: io::Error) -> io::Error {
 
 /// Prints a line on standard error. Nobody could be told that this failed.
 pub(crate) fn tell(line: &str) {
-    let _ = writeln!(io::stderr().lock(), "{}", visible(line));
+    let _ = writeln!(io::stderr().lock(), "{}", shortened(&visible(line)));
+}
+
+/// The beginning and the end of a line that nobody would read to its end, where the cause stands.
+pub(crate) fn shortened(line: &str) -> String {
+    let Some(left_out) = line.chars().count().checked_sub(LINE_MAX + 1) else { return line.into() };
+    let start: String = line.chars().take(LINE_MAX / 2).collect();
+    let end: String = line.chars().skip(LINE_MAX / 2 + left_out + 1).collect();
+    format!("{start}[… {} characters …]{end}", left_out + 1)
 }
 
 /// Text that a terminal shows in one line and does not obey. What is escaped already stays as it is.
@@ -60,6 +71,18 @@ fn replaced(text: &str, hide: impl Fn(char, &mut String)) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_end_somewhere() {
+        for (length, shown) in [(0, 0), (LINE_MAX, LINE_MAX), (LINE_MAX + 1, LINE_MAX + 18), (1 << 20, 4120)]
+        {
+            let line = shortened(&"é".repeat(length));
+            assert_eq!(line.chars().count(), shown, "{length}");
+        }
+        let line = shortened(&format!("first{}last", "x".repeat(10_000)));
+        assert!(line.starts_with("firstx") && line.ends_with("xlast"), "{line}");
+        assert!(line.contains("x[… 5913 characters …]x"), "{line}");
+    }
 
     #[test]
     fn what_a_terminal_obeys_is_spelled_out() {
