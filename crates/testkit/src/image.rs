@@ -119,12 +119,24 @@ impl Layer {
 /// Writes an OCI layout with one image into `directory`, which is made, and gives the manifest's digest.
 /// `config` is put beside what every config needs; pass `json!({})` for nothing.
 pub fn write_layout(directory: &Path, tag: &str, layers: &[Layer], config: &Value) -> io::Result<Digest> {
-    fs::create_dir_all(directory.join("blobs/sha256"))?;
-    let put = |media_type: &str, bytes: &[u8]| -> io::Result<Value> {
-        let digest = Digest::sha256(bytes);
-        fs::write(directory.join("blobs/sha256").join(digest.hex()), bytes)?;
-        Ok(json!({ "mediaType": media_type, "digest": digest.to_string(), "size": bytes.len() }))
-    };
+    let stored = layers.iter().map(|layer| {
+        let descriptor = put(directory, layer.media_type, &layer.blob)?;
+        Ok(Stored { descriptor, diff_id: layer.diff_id })
+    });
+    write_documents(directory, tag, &stored.collect::<io::Result<Vec<_>>>()?, config)
+}
+
+/// A layer whose blob lies in a layout.
+#[derive(Debug, Clone)]
+pub struct Stored {
+    /// What a manifest says of it.
+    pub descriptor: Value,
+    /// Digest of the tarball.
+    pub diff_id: Digest,
+}
+
+/// Writes all of a layout but the blobs of its layers; otherwise as [`write_layout`].
+pub fn write_documents(directory: &Path, tag: &str, layers: &[Stored], config: &Value) -> io::Result<Digest> {
     let architecture = match std::env::consts::ARCH {
         "x86_64" => "amd64",
         "aarch64" => "arm64",
@@ -139,19 +151,26 @@ pub fn write_layout(directory: &Path, tag: &str, layers: &[Layer], config: &Valu
     if let (Some(whole), Some(more)) = (whole.as_object_mut(), config.as_object()) {
         whole.extend(more.clone());
     }
-    let config = put("application/vnd.oci.image.config.v1+json", &serde_json::to_vec(&whole)?)?;
-    let descriptors: Vec<Value> =
-        layers.iter().map(|layer| put(layer.media_type, &layer.blob)).collect::<io::Result<_>>()?;
+    let config = put(directory, "application/vnd.oci.image.config.v1+json", &serde_json::to_vec(&whole)?)?;
+    let descriptors: Vec<&Value> = layers.iter().map(|layer| &layer.descriptor).collect();
     let manifest = serde_json::to_vec(&json!({
         "schemaVersion": 2,
         "mediaType": "application/vnd.oci.image.manifest.v1+json",
         "config": config,
         "layers": descriptors,
     }))?;
-    let mut descriptor = put("application/vnd.oci.image.manifest.v1+json", &manifest)?;
+    let mut descriptor = put(directory, "application/vnd.oci.image.manifest.v1+json", &manifest)?;
     descriptor["annotations"] = json!({ "org.opencontainers.image.ref.name": tag });
     let index = json!({ "schemaVersion": 2, "manifests": [descriptor] });
     fs::write(directory.join("index.json"), serde_json::to_vec(&index)?)?;
     fs::write(directory.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#)?;
     Ok(Digest::sha256(&manifest))
+}
+
+/// Puts a blob into a layout, which is made, and gives its descriptor.
+pub fn put(directory: &Path, media_type: &str, bytes: &[u8]) -> io::Result<Value> {
+    fs::create_dir_all(directory.join("blobs/sha256"))?;
+    let digest = Digest::sha256(bytes);
+    fs::write(directory.join("blobs/sha256").join(digest.hex()), bytes)?;
+    Ok(json!({ "mediaType": media_type, "digest": digest.to_string(), "size": bytes.len() }))
 }

@@ -8,6 +8,7 @@ pub mod hello;
 pub mod image;
 pub mod judge;
 pub mod layout;
+pub mod large;
 pub mod listing;
 pub mod registry;
 pub mod stack;
