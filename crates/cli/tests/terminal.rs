@@ -13,8 +13,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
-use support::Place;
 use support::schema::conforms;
+use support::{Place, unescaped};
 use testkit::hello;
 use testkit::image::{Header, Layer, Tar, write_layout};
 use testkit::registry::fault::{header, redirect};
@@ -395,33 +395,6 @@ fn arguments() {
     let mut epoch = place.command(&["build", "oci:image", "-o", "x.ext4", "--clamp-mtime"]);
     harmless(epoch.env("SOURCE_DATE_EPOCH", &text));
     harmless(place.command(&["build", "oci:image", "-o", "x.ext4"]).env("UNLADE_STORE", &text));
-}
-
-/// Turns a name from `unlade ls` back into bytes, by the rule that `docs/schemas/ls.json` states.
-fn unescaped(shown: &str) -> Vec<u8> {
-    let (mut bytes, mut rest) = (Vec::new(), shown.as_bytes());
-    while let Some((&first, more)) = rest.split_first() {
-        rest = more;
-        if first != b'\\' {
-            bytes.push(first);
-            continue;
-        }
-        let (&kind, more) = rest.split_first().unwrap();
-        rest = more;
-        match kind {
-            b'\\' => bytes.push(b'\\'),
-            b'n' => bytes.push(b'\n'),
-            b'r' => bytes.push(b'\r'),
-            b't' => bytes.push(b'\t'),
-            b'x' => {
-                let (digits, more) = rest.split_at(2);
-                bytes.push(u8::from_str_radix(std::str::from_utf8(digits).unwrap(), 16).unwrap());
-                rest = more;
-            }
-            other => panic!("\\{} in {shown}", char::from(other)),
-        }
-    }
-    bytes
 }
 
 #[test]

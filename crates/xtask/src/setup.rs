@@ -50,6 +50,7 @@ pub(crate) fn run() -> io::Result<()> {
     // A registry to pull from, and an unpacker.
     shell::step("docker-registry", || unpacked("docker-registry", &["docker-registry"]))?;
     shell::step("containerd", || unpacked("containerd", &["containerd", "ctr"]))?;
+    shell::step("other people's archives", archives)?;
     shell::step("cargo-deny", deny::install)?;
     shell::step("kernel", kernel::run)
 }
@@ -69,6 +70,23 @@ fn unpacked(package: &str, programs: &[&str]) -> io::Result<()> {
         fs::rename(scratch.join("usr/bin").join(program), tools::directory().join("bin").join(program))?;
     }
     fs::remove_dir_all(scratch)
+}
+
+/// The archives that Go's and Python's own tests read.
+fn archives() -> io::Result<()> {
+    package::update("golang-src")?;
+    // The newest Go's sources; the tests of the Python that is there.
+    let sources = package::dependency("golang-src")?;
+    let tests = format!("lib{}-testsuite", package::dependency("python3")?);
+    for (package, name) in [(sources, "go"), (tests, "python")] {
+        let place = tools::directory().join("archives").join(name);
+        if !place.is_dir() {
+            let scratch = place.with_extension("unpacking");
+            package::unpack(&package, &scratch)?;
+            fs::rename(scratch, place)?;
+        }
+    }
+    Ok(())
 }
 
 fn packages() -> io::Result<()> {

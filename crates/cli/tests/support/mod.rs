@@ -83,3 +83,30 @@ impl From<Output> for Said {
 pub(crate) fn sha256(path: &Path) -> String {
     testkit::listing::sha256(path).unwrap()
 }
+
+/// Turns a name from `unlade ls` back into bytes, by the rule that `docs/schemas/ls.json` states.
+pub(crate) fn unescaped(shown: &str) -> Vec<u8> {
+    let (mut bytes, mut rest) = (Vec::new(), shown.as_bytes());
+    while let Some((&first, more)) = rest.split_first() {
+        rest = more;
+        if first != b'\\' {
+            bytes.push(first);
+            continue;
+        }
+        let (&kind, more) = rest.split_first().unwrap();
+        rest = more;
+        match kind {
+            b'\\' => bytes.push(b'\\'),
+            b'n' => bytes.push(b'\n'),
+            b'r' => bytes.push(b'\r'),
+            b't' => bytes.push(b'\t'),
+            b'x' => {
+                let (digits, more) = rest.split_at(2);
+                bytes.push(u8::from_str_radix(std::str::from_utf8(digits).unwrap(), 16).unwrap());
+                rest = more;
+            }
+            other => unreachable!("\\{} in {shown}", char::from(other)),
+        }
+    }
+    bytes
+}
