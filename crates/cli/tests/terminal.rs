@@ -109,7 +109,7 @@ fn names_of_files() {
     .entry(&named(b"link", b'2', HOSTILE), b"")
     .entry(&named(b"second", b'1', HOSTILE), b"")
     .entry(&named(b"odd\x1b[31m", b'Y', b""), b"")
-    .entry(&Header { mode: 0o7777_777, ..named(b"mode\x1b[31m", b'0', b"") }, b"");
+    .entry(&Header { mode: 0o7_777_777, ..named(b"mode\x1b[31m", b'0', b"") }, b"");
     image(&place, "odd", &[odd], &json!({}));
     for arguments in [
         &["ls", "oci:odd"][..],
