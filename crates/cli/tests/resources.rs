@@ -392,7 +392,7 @@ fn attributes() {
     linear("attributes of 4 KiB", scaled(2_000), 24 << 10, |layout, n| {
         gzip(layout, |out| {
             (0..n).try_for_each(|number| {
-                let value: Vec<u8> = (0..4_000).map(|at| (at * number >> 3) as u8).collect();
+                let value: Vec<u8> = (0..4_000).map(|at| ((at * number) >> 3) as u8).collect();
                 out.write_all(&pax("SCHILY.xattr.user.large", &value))?;
                 out.write_all(&header(&format!("f{number}"), b'0', 0, ""))
             })
