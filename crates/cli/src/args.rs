@@ -35,8 +35,8 @@ pub(crate) struct Common {
     #[arg(long, global = true, value_name = "DIR", env = "UNLADE_STORE", value_hint = ValueHint::DirPath)]
     pub(crate) store: Option<PathBuf>,
 
-    /// Keep nothing: use a store that is gone afterwards
-    #[arg(long, global = true, conflicts_with = "store")]
+    /// Keep nothing: use a store that is gone afterwards, whatever --store or its variable says
+    #[arg(long, global = true)]
     pub(crate) no_store: bool,
 
     /// Say nothing but errors

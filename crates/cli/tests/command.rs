@@ -32,6 +32,15 @@ fn build_writes_what_was_asked_for() {
 }
 
 #[test]
+fn nothing_is_kept_if_asked_for() {
+    // `UNLADE_STORE` names a store, as for every test here.
+    let place = Place::new();
+    fs::remove_dir_all(place.path("store")).ok();
+    place.done(&["build", "oci:image", "-o", "x.tar", "--no-store"]);
+    assert!(!place.path("store").exists());
+}
+
+#[test]
 fn usage_errors() {
     let place = Place::new();
     for (arguments, text) in [

@@ -204,15 +204,30 @@ impl Drop for Mounted {
 /// the last, and large enough.
 const SIZES: &[u64] = &[0, 1, 3, 6, 15, 30, 50, 65, 80, 95, 99, 400];
 
+/// What a build knows of its layers beforehand.
+#[derive(Clone, Copy, PartialEq)]
+enum Layers {
+    /// Nothing: contents go through the scratch directory.
+    New,
+    /// Their outlines: contents go straight to their places.
+    Known,
+}
+
 /// Fills one of the directories at all sizes. Every failure names the directory; there are so many kinds of them.
-fn check_full(directory: &str, format: &'static str, bytes: u64, kinds: usize) {
+fn check_full(directory: &str, format: &'static str, bytes: u64, kinds: usize, layers: Layers) {
     let scene = Scene::new(bytes as usize, format);
+    if layers == Layers::Known {
+        scene.heals("the first build");
+    }
     let mut said = BTreeSet::new();
     for &percent in SIZES {
         let kib = (2 * bytes / 1024 * percent / 100).max(4);
         let about = format!("{directory} of {kib} KiB, {format}");
         let mounted = Mounted::tmpfs(&scene.place.path(directory), kib);
         scene.put_old();
+        if layers == Layers::New {
+            let _ = fs::remove_dir_all(scene.place.path("disk/unlade/outlines"));
+        }
         let failure = scene.fails(&mut scene.build(), &about);
         if let Some(text) = &failure {
             assert!(text.contains("No space left on device"), "{about}: {text}");
@@ -234,27 +249,33 @@ fn check_full(directory: &str, format: &'static str, bytes: u64, kinds: usize) {
 
 #[test]
 fn full_store() {
-    check_full("disk", ".ext4", 900 << 10, 2);
+    check_full("disk", ".ext4", 900 << 10, 2, Layers::New);
 }
 
 #[test]
 fn full_scratch_directory() {
-    check_full("scratch", ".ext4", 2 << 20, 2);
+    check_full("scratch", ".ext4", 2 << 20, 2, Layers::New);
 }
 
 #[test]
 fn full_output_ext4() {
-    check_full("out", ".ext4", 900 << 10, 1);
+    check_full("out", ".ext4", 900 << 10, 1, Layers::New);
 }
 
 #[test]
 fn full_output_tar() {
-    check_full("out", ".tar", 900 << 10, 1);
+    check_full("out", ".tar", 900 << 10, 1, Layers::New);
+}
+
+#[test]
+fn full_output_of_layers_that_are_known() {
+    check_full("out", ".ext4", 900 << 10, 1, Layers::Known);
+    check_full("out", ".tar", 900 << 10, 1, Layers::Known);
 }
 
 #[test]
 fn full_output_directory() {
-    check_full("out", "/", 900 << 10, 1);
+    check_full("out", "/", 900 << 10, 1, Layers::New);
 }
 
 #[test]
@@ -385,7 +406,7 @@ fn store_of_somebody_else() {
         &["build", "oci:other", "--store", "store", "-o", "c.ext4"][..],
         &["build", "oci:image", "--store", "/root/store", "-o", "c.ext4"],
         &["build", "oci:image", "--store", "store", "-o", "/c.ext4"],
-        &["build", "oci:image", "--store", "store", "-o", "c.ext4", "--scratch", "store"],
+        &["build", "oci:image", "--store", "store", "-o", "c/", "--scratch", "store"],
         &["build", "oci:image", "-o", "c.ext4"],
     ] {
         let said = run(true, arguments);
