@@ -34,9 +34,15 @@ impl Outlines {
     /// `None` if one is missing, damaged, or of a layer that was read in another way.
     fn stored(job: &Job<'_>) -> Result<Option<(Merged, Outlines)>, Error> {
         let Job { store, image, options, .. } = job;
-        let mut known = Vec::new();
+        let (mut known, mut entries) = (Vec::new(), 0);
         for (number, layer) in (0..).zip(image.layers()) {
-            known.push(stored_outline(store, number, &layer.descriptor.digest, &options.layers));
+            let outline = stored_outline(store, number, &layer.descriptor.digest, &options.layers);
+            entries += outline.as_ref().map_or(0, |(_, changes)| changes.len() as u64);
+            if entries > options.layers.image_entries {
+                // Whoever reads the layers says so.
+                return Ok(None);
+            }
+            known.push(outline);
         }
         let Some(known) = known.into_iter().collect::<Option<Vec<_>>>() else { return Ok(None) };
         let (mut tree, mut notes, mut outlines) = (Tree::default(), Notes::default(), Vec::new());

@@ -12,7 +12,9 @@ use serde_json::json;
 use store::Store;
 use testkit::image::{self, Layer, Tar};
 use testkit::stack;
-use unlade_pipeline::{Built, Error, Ext4, Format, Options, Scratch, Target, build, layers, pull};
+use unlade_pipeline::{
+    Built, Error, Ext4, Format, LayerFault, Options, Scratch, Target, build, layers, pull,
+};
 
 /// A store with an image in it.
 struct Place {
@@ -136,6 +138,22 @@ fn other_options_read_other_layers() {
     assert!(spooled);
     assert_eq!(place.build(&other), (first, false));
     assert!(place.build(&ext4()).1);
+}
+
+#[test]
+fn limits_hold_for_outlines_too() {
+    let place = Place::new(&two_layers());
+    place.build(&ext4());
+    let mut fewer = ext4();
+    fewer.layers.image_entries = 100;
+    let error = place.try_build(&fewer).unwrap_err();
+    assert!(
+        matches!(&error, Error::Layer { fault, .. } if matches!(**fault, LayerFault::ImageEntries { limit: 100 }))
+    );
+    let mut less = ext4();
+    less.layers.expand.expanded = 1 << 20;
+    assert!(matches!(place.try_build(&less), Err(Error::Layer { .. })));
+    assert!(!place.build(&ext4()).1);
 }
 
 #[test]
