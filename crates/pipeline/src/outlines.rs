@@ -48,7 +48,11 @@ impl Outlines {
         let (mut tree, mut notes, mut outlines) = (Tree::default(), Notes::default(), Vec::new());
         for ((number, layer), (outline, changes)) in (0..).zip(image.layers()).zip(known) {
             let blob = layer.descriptor.digest;
-            tree.apply(number, changes, &mut notes).map_err(|fault| Error::Apply { blob, fault })?;
+            if tree.apply(number, changes, &mut notes).is_err() {
+                // The layers themselves say what is wrong, if it is not the outline.
+                store.forget_outline(&blob);
+                return Ok(None);
+            }
             outlines.push(outline);
         }
         Ok(Some((Merged { tree, notes }, Outlines(outlines))))
