@@ -19,7 +19,7 @@ use rustix::fs::{AtFlags, Mode, OFlags};
 use tree::{Content, Device, Kind, NodeId, Tree, Visit};
 
 use crate::event::Report;
-use crate::output::{Copier, Run};
+use crate::output::{self, Run};
 use crate::publish;
 use crate::scratch;
 use crate::spool::Spool;
@@ -159,9 +159,8 @@ impl Maker<'_> {
             Content::Inline(bytes) => return file.write_all_at(bytes, 0),
             Content::Whole(_) | Content::Pieces { .. } => {}
         }
-        let mut copier = Copier::new(file, self.spool);
         for piece in content.pieces() {
-            copier.copy(Run { source: piece.span, offset: piece.at })?;
+            output::copy(file, self.spool, Run { source: piece.span, offset: piece.at })?;
         }
         if matches!(content, Content::Pieces { .. }) {
             file.set_len(content.size())?;

@@ -15,7 +15,7 @@ use crate::identity::Identity;
 use crate::layers::{self, Contents};
 use crate::options::{Ext4, Format, Options, Target};
 use crate::outlines::Outlines;
-use crate::output::{Copier, FileOutput, Places, StreamOutput};
+use crate::output::{FileOutput, Places, StreamOutput, copying};
 use crate::publish::Unpublished;
 use crate::spool::Spool;
 
@@ -140,14 +140,12 @@ impl Job<'_> {
         let fail = |cause| Error::Output { path: path.into(), cause };
         match contents {
             // The spool is dropped before the output is flushed: its pages must not be written to the disk.
-            Held::Spool(spool) => {
-                let mut copier = Copier::new(file, &spool);
-                let mut copy = |run| copier.copy(run);
-                let mut output = FileOutput::new(file, &mut copy, built.content_bytes, self.report);
+            Held::Spool(spool) => copying(file, &spool, |copy| {
+                let mut output = FileOutput::new(file, copy, built.content_bytes, self.report);
                 let written = write(&mut output)?;
                 output.finish().map_err(fail)?;
                 Ok(written)
-            }
+            }),
             Held::Layers(outlines) => {
                 let mut runs = Vec::new();
                 let mut note = |run| {

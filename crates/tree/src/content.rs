@@ -37,7 +37,7 @@ pub enum Content {
     #[default]
     Empty,
     /// A few bytes made here, not read from a layer.
-    Inline(Box<[u8]>),
+    Inline(#[serde(with = "serde_bytes")] Box<[u8]>),
     /// Bytes of a layer, without a hole: one piece at 0 whose length is the file's size.
     Whole(Span),
     /// Data and holes. What lies between the pieces reads as zeros.

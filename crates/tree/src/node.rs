@@ -65,7 +65,7 @@ pub enum Kind {
     /// A regular file.
     File(Content),
     /// A symbolic link: its text, verbatim, 1 to 4095 bytes.
-    Symlink(Box<[u8]>),
+    Symlink(#[serde(with = "serde_bytes")] Box<[u8]>),
     /// A character device.
     CharDevice(Device),
     /// A block device.

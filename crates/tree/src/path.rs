@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// The longest name that Linux and every output format hold, in bytes.
 pub const COMPONENT_MAX: usize = 255;
@@ -13,9 +14,8 @@ pub const DEPTH_MAX: usize = 16_384;
 
 /// A path inside the tree: components joined by one `/`, without a leading or trailing one, none of them
 /// empty, `.` or `..`. The empty path is the root.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
-#[serde(try_from = "Box<[u8]>")]
-pub struct Path(Box<[u8]>);
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize)]
+pub struct Path(#[serde(with = "serde_bytes")] Box<[u8]>);
 
 /// Why bytes are not a [`Path`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -140,16 +140,15 @@ impl Path {
     }
 }
 
-impl TryFrom<Box<[u8]>> for Path {
-    type Error = PathError;
-
+impl<'de> Deserialize<'de> for Path {
     /// Takes bytes that [`Path::as_bytes`] gave; any other spelling is refused.
-    fn try_from(bytes: Box<[u8]>) -> Result<Path, PathError> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Path, D::Error> {
+        let bytes: Box<[u8]> = serde_bytes::deserialize(deserializer)?;
         if bytes.is_empty() {
             return Ok(Path::root());
         }
-        let path = Path::parse(&bytes, usize::MAX)?;
-        if path.0 == bytes { Ok(path) } else { Err(PathError::NotCanonical) }
+        let path = Path::parse(&bytes, usize::MAX).map_err(D::Error::custom)?;
+        if path.0 == bytes { Ok(path) } else { Err(D::Error::custom(PathError::NotCanonical)) }
     }
 }
 

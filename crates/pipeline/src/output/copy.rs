@@ -3,33 +3,60 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
+use std::sync::mpsc;
+use std::thread;
 
 use rustix::io::Errno;
 use tree::Span;
 
-use super::{BUFFER, Run, write_out};
+use super::{BUFFER, Run, reserve, write_out};
 use crate::spool::Spool;
 
 /// How much one copy inside the kernel moves, in bytes: afterwards the spool lets go of it.
-const STEP: usize = 32 << 20;
+const STEP: usize = 8 << 20;
 
-/// Copies runs of contents into a file: as reflinks where the filesystem has them.
-pub(crate) struct Copier<'a> {
+/// Lends `work` a way to copy runs of contents from `spool` into `file`. A second thread tidies up behind it.
+pub(crate) fn copying<T>(
+    file: &File,
+    spool: &Spool,
+    work: impl FnOnce(&mut dyn FnMut(Run) -> io::Result<()>) -> T,
+) -> T {
+    thread::scope(|scope| {
+        let (copied, behind) = mpsc::channel();
+        scope.spawn(move || behind.into_iter().for_each(|run| tidy_up(file, spool, run)));
+        // The other end is gone only when this one is.
+        let copied = |run| copied.send(run).unwrap_or_default();
+        let mut copier = Copier { file, spool, in_kernel: true, copied: &copied };
+        work(&mut |run| copier.copy(run))
+    })
+}
+
+/// Copies a single run.
+pub(crate) fn copy(file: &File, spool: &Spool, run: Run) -> io::Result<()> {
+    let copied = |run| tidy_up(file, spool, run);
+    Copier { file, spool, in_kernel: true, copied: &copied }.copy(run)
+}
+
+fn tidy_up(file: &File, spool: &Spool, copied: Run) {
+    spool.release(copied.source);
+    write_out(file, copied.offset, copied.source.length);
+}
+
+/// Copies runs as reflinks where the filesystem has them.
+struct Copier<'a> {
     file: &'a File,
     spool: &'a Spool,
     in_kernel: bool,
+    /// Is told of each part that was copied.
+    copied: &'a dyn Fn(Run),
 }
 
-impl<'a> Copier<'a> {
-    /// Copies from `spool` into `file`.
-    pub(crate) fn new(file: &'a File, spool: &'a Spool) -> Copier<'a> {
-        Copier { file, spool, in_kernel: true }
-    }
-
+impl Copier<'_> {
     /// Copies a run to where it goes.
-    pub(crate) fn copy(&mut self, run: Run) -> io::Result<()> {
+    fn copy(&mut self, run: Run) -> io::Result<()> {
         let Run { source, mut offset } = run;
         let from = self.spool.file(source.layer)?;
+        reserve(self.file, offset, source.length)?;
         let (mut at, end) = (source.offset, source.offset + source.length);
         while self.in_kernel && at < end {
             let length = usize::try_from(end - at).unwrap_or(usize::MAX).min(STEP);
@@ -44,10 +71,7 @@ impl<'a> Copier<'a> {
             match done {
                 Ok(0) => return Err(short()),
                 Ok(count) => {
-                    self.spool.release(Span { offset: at, length: count as u64, ..source });
-                    write_out(self.file, offset, count as u64);
-                    at += count as u64;
-                    offset += count as u64;
+                    self.done(source.layer, &mut at, &mut offset, count);
                 }
                 Err(Errno::INTR) => {}
                 // Between these two files the kernel cannot: other filesystems, a device, an old kernel.
@@ -62,12 +86,16 @@ impl<'a> Copier<'a> {
             let count = buffer.len().min(usize::try_from(end - at).unwrap_or(usize::MAX));
             from.read_exact_at(&mut buffer[..count], at)?;
             self.file.write_all_at(&buffer[..count], offset)?;
-            self.spool.release(Span { offset: at, length: count as u64, ..source });
-            write_out(self.file, offset, count as u64);
-            at += count as u64;
-            offset += count as u64;
+            self.done(source.layer, &mut at, &mut offset, count);
         }
         Ok(())
+    }
+
+    fn done(&self, layer: u32, at: &mut u64, offset: &mut u64, count: usize) {
+        let length = count as u64;
+        (self.copied)(Run { source: Span { layer, offset: *at, length }, offset: *offset });
+        *at += length;
+        *offset += length;
     }
 }
 

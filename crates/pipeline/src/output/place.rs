@@ -5,13 +5,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::sync::Mutex;
 
-use rustix::fs::FallocateFlags;
-use rustix::io::Errno;
-
-use super::{Run, write_out};
-
-/// Shorter runs, in bytes, are not worth a call to take room for them.
-const RESERVED_MIN: u64 = 1 << 20;
+use super::{Run, reserve, write_out};
 
 /// Where the contents of all layers go in a file.
 #[derive(Debug)]
@@ -26,15 +20,12 @@ pub(crate) struct Places<'a> {
 impl<'a> Places<'a> {
     /// The places that runs name, none of whose contents go to two of them, for an image of so many layers.
     ///
-    /// Room for the large ones is taken at once: it costs the filesystem less than to find it block by block,
-    /// and a disk that is too small says so before any work is done.
+    /// A disk that is too small says so before any work is done.
     pub(crate) fn new(file: &'a File, layers: usize, runs: Vec<Run>) -> io::Result<Places<'a>> {
         let mut places = Places { file, layers: vec![Vec::new(); layers], failed: Mutex::default() };
         for run in runs {
             let Some(layer) = places.layers.get_mut(run.source.layer as usize) else { continue };
-            if run.source.length >= RESERVED_MIN {
-                reserve(file, run.offset, run.source.length)?;
-            }
+            reserve(file, run.offset, run.source.length)?;
             layer.push(run);
         }
         places.layers.iter_mut().for_each(|runs| runs.sort_unstable_by_key(|run| run.source.offset));
@@ -50,14 +41,6 @@ impl<'a> Places<'a> {
     /// Why the file could not be written, if that is what failed.
     pub(crate) fn failed(self) -> Option<io::Error> {
         self.failed.into_inner().ok().flatten()
-    }
-}
-
-fn reserve(file: &File, offset: u64, length: u64) -> io::Result<()> {
-    match rustix::fs::fallocate(file, FallocateFlags::empty(), offset, length) {
-        Err(error @ (Errno::NOSPC | Errno::DQUOT | Errno::FBIG)) => Err(error.into()),
-        // Else only a saving is lost: not every filesystem can.
-        Ok(()) | Err(_) => Ok(()),
     }
 }
 
