@@ -1,0 +1,69 @@
+//! `unlade pull`, `inspect` and `ls`.
+
+use clap::Args as ClapArgs;
+
+use super::{IMAGE_HELP, LayerArgs, SourceArgs};
+
+/// Bring an image into the store
+///
+/// What comes from a registry gets a tag there, its full name, and is used by that name from then on. What comes
+/// from a layout or an archive gets none. The registry is asked even if the store has the image, so that a
+/// moved tag is noticed.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = format!("{IMAGE_HELP}\n\nExamples:\n  unlade pull debian:12\n  unlade pull localhost:5000/app --platform linux/arm64"))]
+pub(crate) struct Pull {
+    /// The image
+    #[arg(value_name = "IMAGE")]
+    pub(crate) image: String,
+
+    /// Print the digest, layers and sizes as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    #[command(flatten)]
+    pub(crate) source: SourceArgs,
+}
+
+/// Show an image's manifest, config and layers
+///
+/// Fetches the manifest and the config if the store does not have them, but no layer.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = format!("{IMAGE_HELP}\n\nExamples:\n  unlade inspect debian:12\n  unlade inspect oci:./layout --json | jq .config.config.Env"))]
+pub(crate) struct Inspect {
+    /// The image
+    #[arg(value_name = "IMAGE")]
+    pub(crate) image: String,
+
+    /// Print everything as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    #[command(flatten)]
+    pub(crate) source: SourceArgs,
+}
+
+/// List the files of an image, merged, with modes and owners
+///
+/// Names are shown escaped: a backslash is doubled, and \n, \t, \xNN stand for what a terminal should not
+/// see, in JSON as well, so that every name is text and can be read back.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = format!("{IMAGE_HELP}\n\nExamples:\n  unlade ls debian:12 etc/apt\n  unlade ls oci:./layout --json | jq -r 'select(.uid != 0) | .path'"))]
+pub(crate) struct Ls {
+    /// The image
+    #[arg(value_name = "IMAGE")]
+    pub(crate) image: String,
+
+    /// Only what lies at or below this path
+    #[arg(value_name = "PATH")]
+    pub(crate) path: Option<String>,
+
+    /// One JSON object a line
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    #[command(flatten)]
+    pub(crate) source: SourceArgs,
+
+    #[command(flatten)]
+    pub(crate) layers: LayerArgs,
+}
