@@ -88,6 +88,19 @@ impl Reference {
     pub fn with_digest(&self, digest: Digest) -> Reference {
         Reference { digest: Some(digest), ..self.clone() }
     }
+
+    /// The same repository, a manifest by its digest alone.
+    pub fn at_digest(&self, digest: Digest) -> Reference {
+        Reference { tag: None, digest: Some(digest), ..self.clone() }
+    }
+
+    /// The same repository, another tag.
+    pub fn at_tag(&self, tag: &str) -> Result<Reference, ReferenceError> {
+        if !is_tag(tag) {
+            return Err(ReferenceError::Tag(tag.into()));
+        }
+        Ok(Reference { tag: Some(tag.into()), digest: None, ..self.clone() })
+    }
 }
 
 impl FromStr for Reference {

@@ -185,14 +185,14 @@ impl Auth {
     }
 }
 
-/// What a Bearer challenge asks for. Without a scope it is what pulling needs.
+/// What a Bearer challenge asks for. Without a scope it is what the question needs.
 fn wanted(ask: &Ask, challenge: &Challenge, login: &Login) -> Bearer {
-    let pull = || format!("repository:{}:pull", ask.reference.repository());
+    let needed = || format!("repository:{}:{}", ask.reference.repository(), ask.access.actions());
     Bearer {
         host: ask.reference.host().into(),
         realm: challenge.parameter("realm").unwrap_or_default().into(),
         service: challenge.parameter("service").map(String::from),
-        scope: challenge.parameter("scope").map_or_else(pull, String::from),
+        scope: challenge.parameter("scope").map_or_else(needed, String::from),
         account: login.account().into(),
     }
 }

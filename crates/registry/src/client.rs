@@ -32,6 +32,8 @@ pub struct Options {
     pub attempts: u32,
     /// How long to wait between attempts.
     pub backoff: Backoff,
+    /// Most bytes of a blob that one request brings up, if there is a limit: proxies may have one.
+    pub chunk: Option<u64>,
     /// What waits. Tests do not.
     pub sleep: Sleep,
     /// Is told of every attempt that failed and is followed by another.
@@ -49,6 +51,7 @@ impl Default for Options {
             idle_timeout: Duration::from_secs(60),
             attempts: 5,
             backoff: Backoff::default(),
+            chunk: None,
             sleep: Arc::new(std::thread::sleep),
             on_retry: None,
             user_agent: concat!("unlade/", env!("CARGO_PKG_VERSION")).into(),
@@ -60,7 +63,8 @@ impl Default for Options {
 /// is the same client.
 #[derive(Clone)]
 pub struct Client {
-    session: Arc<Session>,
+    pub(crate) session: Arc<Session>,
+    pub(crate) chunk: Option<u64>,
 }
 
 impl fmt::Debug for Client {
@@ -96,19 +100,15 @@ impl Client {
         };
         let auth = Auth::new(options.credentials);
         let hosts = Hosts::new(options.insecure);
-        Ok(Client { session: Arc::new(Session { wire, hosts, auth, policy }) })
+        Ok(Client { session: Arc::new(Session { wire, hosts, auth, policy }), chunk: options.chunk })
     }
 
     /// The document that a reference names: by its digest, else by its tag. Bytes with another digest than
     /// the reference's, or than the one in the answer's header, are an error.
     pub fn manifest(&self, reference: &Reference) -> Result<Fetched, Error> {
-        let ask = Ask {
-            reference: reference.clone(),
-            what: format!("manifest {reference}"),
-            path: format!("manifests/{}", reference.identifier()),
-            accept: Some(accept()),
-            from: None,
-        };
+        let what = format!("manifest {reference}");
+        let path = format!("manifests/{}", reference.identifier());
+        let ask = Ask { accept: Some(accept()), ..Ask::new(reference, what, path) };
         let (answer, bytes) = self.whole(&ask)?;
         let host = answer.url.authority();
         let algorithm = reference.digest().map_or(Algorithm::Sha256, Digest::algorithm);
@@ -133,13 +133,8 @@ impl Client {
         if descriptor.size > DOCUMENT_MAX {
             return Err(Error::TooLarge { what, limit: DOCUMENT_MAX });
         }
-        let ask = Ask {
-            reference: reference.clone(),
-            what,
-            path: format!("{place}/{}", descriptor.digest),
-            accept: manifest.then(accept),
-            from: None,
-        };
+        let path = format!("{place}/{}", descriptor.digest);
+        let ask = Ask { accept: manifest.then(accept), ..Ask::new(reference, what, path) };
         let (answer, bytes) = self.whole(&ask)?;
         let checked = hash::verify(&bytes, &descriptor.digest, Some(descriptor.size));
         let host = answer.url.authority();
@@ -150,13 +145,8 @@ impl Client {
     /// The bytes of a blob from `offset` on, as a reader that outlives broken connections. They are not
     /// verified: whoever has all of them checks the digest. Nothing is read beyond the descriptor's size.
     pub fn blob(&self, reference: &Reference, descriptor: &Descriptor, offset: u64) -> Result<Blob, Error> {
-        let ask = Ask {
-            reference: reference.clone(),
-            what: format!("blob {} of {}", descriptor.digest, name(reference)),
-            path: format!("blobs/{}", descriptor.digest),
-            accept: None,
-            from: None,
-        };
+        let what = format!("blob {} of {}", descriptor.digest, name(reference));
+        let ask = Ask::new(reference, what, format!("blobs/{}", descriptor.digest));
         Blob::open(self.session.clone(), ask, descriptor, offset)
     }
 
@@ -181,12 +171,12 @@ impl Client {
 
 /// Every kind of manifest, and last anything else: a registry that has only what we cannot read shall give
 /// it, so that we can say what it is.
-fn accept() -> String {
+pub(crate) fn accept() -> String {
     MediaType::accepted().chain(["*/*"]).collect::<Vec<_>>().join(", ")
 }
 
 /// Registry and repository.
-fn name(reference: &Reference) -> String {
+pub(crate) fn name(reference: &Reference) -> String {
     format!("{}/{}", reference.registry(), reference.repository())
 }
 

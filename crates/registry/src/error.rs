@@ -109,6 +109,15 @@ pub enum Error {
         /// How the last attempt failed.
         last: Box<Error>,
     },
+    /// The bytes that were to be sent could not be had.
+    #[error("{what}: the bytes cannot be read")]
+    Unreadable {
+        /// What was to be sent.
+        what: String,
+        /// Why not.
+        #[source]
+        cause: io::Error,
+    },
     /// There are credentials, but they cannot be read.
     #[error(transparent)]
     Credentials(#[from] CredentialsError),
@@ -166,6 +175,26 @@ pub enum Violation {
         /// The descriptor's digest.
         expected: Digest,
     },
+    /// A manifest that was sent, and that the registry calls by another digest.
+    #[error("took the manifest, but says that its digest is {stated} instead of {expected}")]
+    Stored {
+        /// The registry's.
+        stated: String,
+        /// The digest of the bytes that were sent.
+        expected: Digest,
+    },
+    /// A list of referrers that is none.
+    #[error("lists the referrers in a way that cannot be read: {0}")]
+    Referrers(String),
+    /// A list of referrers that others write all the time.
+    #[error("has another list each time that it is written")]
+    Overwritten,
+    /// An upload that was begun, but has no place to send the bytes to.
+    #[error("names no place to send the bytes to")]
+    NoLocation,
+    /// More or fewer bytes arrived than can have.
+    #[error("says that it has the bytes \"{0}\", which cannot be")]
+    UploadRange(String),
     /// `Content-Length` or the total of `Content-Range` is not the size in the descriptor.
     #[error("states a size of {stated} bytes instead of {expected}")]
     Size {

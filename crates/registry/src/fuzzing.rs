@@ -7,7 +7,7 @@ use crate::auth::token;
 use crate::hosts::Hosts;
 use crate::redirect;
 use crate::url::{Scheme, Url};
-use crate::{blob, challenge, error, retry};
+use crate::{blob, challenge, error, referrers, retry, upload};
 
 /// `WWW-Authenticate` headers: schemes and parameters have names.
 pub fn challenges(headers: &[&str]) {
@@ -57,6 +57,9 @@ pub fn range(value: &str) {
     if let Some((start, Some(total))) = blob::content_range(value) {
         assert!(start < total);
     }
+    // What an upload's answer says, and where a list goes on.
+    assert_ne!(upload::end_of_range(value), Some(0));
+    assert!(referrers::next_link(value).is_none_or(|target| value.contains(target)));
 }
 
 /// The body of a refusal.

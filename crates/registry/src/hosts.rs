@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use ureq::http::HeaderMap;
 
 use crate::url::{Scheme, Url};
-use crate::wire::{Kind, Lost, Question, Wire};
+use crate::wire::{Deed, Kind, Lost, Question, Wire};
 
 /// The hosts that the user calls insecure, and what was learnt about them and about loopback.
 pub(crate) struct Hosts {
@@ -49,7 +49,7 @@ impl Hosts {
             wire.send(Question {
                 url: &url,
                 headers: HeaderMap::new(),
-                form: None,
+                deed: Deed::Get,
                 unverified,
                 probing: true,
             })

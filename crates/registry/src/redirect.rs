@@ -1,13 +1,14 @@
 //! Following redirects without carrying secrets to where they do not belong.
 
 use std::collections::HashSet;
+use std::io::Read;
 
-use ureq::http::{HeaderMap, HeaderValue, header};
+use ureq::http::{HeaderMap, HeaderValue, Method, header};
 
 use crate::error::Violation;
 use crate::hosts::Hosts;
 use crate::url::{Scheme, Url, UrlError};
-use crate::wire::{Answer, Lost, Question, Wire};
+use crate::wire::{Answer, Deed, Kind, Lost, Question, Wire};
 
 /// More hops than this no sound registry needs.
 pub(crate) const HOPS_MAX: usize = 10;
@@ -18,15 +19,29 @@ pub(crate) enum Astray {
     Violation { host: String, violation: Violation },
 }
 
-/// Sends a GET and follows redirects until something else is answered. `authorization` goes to the first
+/// What is sent to each place on the way.
+pub(crate) enum Sent<'a> {
+    /// A GET.
+    Nothing,
+    /// A HEAD.
+    Head,
+    /// Bytes, by this method, each time from their start.
+    Bytes { method: Method, length: Option<u64>, open: Open<'a> },
+}
+
+/// Gives the bytes that are sent.
+pub(crate) type Open<'a> = &'a mut dyn FnMut() -> std::io::Result<Box<dyn Read + 'a>>;
+
+/// Sends something and follows redirects until something else is answered. `authorization` goes to the first
 /// origin alone: as soon as scheme, host or port differ it is dropped for good. All other headers, `Range`
-/// among them, go along.
+/// among them, go along. Bytes go only where a redirect lets them be bytes (307 and 308); any other is an answer.
 pub(crate) fn follow(
     wire: &Wire,
     hosts: &Hosts,
     start: &Url,
     headers: &HeaderMap,
     authorization: Option<&HeaderValue>,
+    sent: &mut Sent<'_>,
 ) -> Result<Answer, Astray> {
     let mut url = start.clone();
     let mut authorization = authorization;
@@ -38,10 +53,24 @@ pub(crate) fn follow(
             headers.insert(header::AUTHORIZATION, authorization.clone());
         }
         let unverified = hosts.may_be_unverified(&host);
-        let mut answer = wire
-            .send(Question { url: &url, headers, form: None, unverified, probing: false })
-            .map_err(|lost| Astray::Lost { host: host.clone(), lost })?;
-        if !matches!(answer.status, 301 | 302 | 303 | 307 | 308) {
+        let lost = |lost| Astray::Lost { host: host.clone(), lost };
+        let mut reader;
+        let deed = match sent {
+            Sent::Nothing => Deed::Get,
+            Sent::Head => Deed::Head,
+            Sent::Bytes { method, length, open } => {
+                reader =
+                    open().map_err(|error| lost(Lost { cause: error.to_string(), kind: Kind::Hopeless }))?;
+                Deed::Send { method: method.clone(), reader: &mut reader, length: *length }
+            }
+        };
+        let mut answer =
+            wire.send(Question { url: &url, headers, deed, unverified, probing: false }).map_err(lost)?;
+        let moved = match sent {
+            Sent::Bytes { .. } => matches!(answer.status, 307 | 308),
+            Sent::Nothing | Sent::Head => matches!(answer.status, 301 | 302 | 303 | 307 | 308),
+        };
+        if !moved {
             return Ok(answer);
         }
         let astray = |violation| Astray::Violation { host: host.clone(), violation };

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use oci::Reference;
-use ureq::http::{HeaderMap, HeaderValue, header};
+use ureq::http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::Error;
-use crate::auth::{Auth, Authorization};
+use crate::auth::{Auth, Authorization, Used};
 use crate::error::{Said, Violation};
 use crate::hosts::Hosts;
-use crate::redirect::{Astray, follow};
+use crate::redirect::{Astray, Sent, follow};
 use crate::retry::{Attempts, Chance, Failure, Policy, retry_after};
 use crate::url::Url;
 use crate::wire::{Answer, Kind, Lost, Wire};
@@ -33,9 +33,47 @@ pub(crate) struct Ask {
     pub(crate) what: String,
     /// The path behind the repository: `manifests/latest`.
     pub(crate) path: String,
+    /// Another place than that path, which the registry named for this.
+    pub(crate) place: Option<Url>,
     pub(crate) accept: Option<String>,
     /// The first byte that is wanted, where it is not the first of all.
     pub(crate) from: Option<u64>,
+    /// Headers that only this question has.
+    pub(crate) headers: Vec<(HeaderName, String)>,
+    pub(crate) access: Access,
+}
+
+/// What is to be done in a repository.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    Pull,
+    PullPush,
+}
+
+impl Access {
+    /// The actions in a token's scope.
+    pub(crate) fn actions(self) -> &'static str {
+        match self {
+            Access::Pull => "pull",
+            Access::PullPush => "pull,push",
+        }
+    }
+}
+
+impl Ask {
+    /// A question for what stands under a path of the reference's repository.
+    pub(crate) fn new(reference: &Reference, what: String, path: String) -> Ask {
+        Ask {
+            reference: reference.clone(),
+            what,
+            path,
+            place: None,
+            accept: None,
+            from: None,
+            headers: Vec::new(),
+            access: Access::Pull,
+        }
+    }
 }
 
 impl Session {
@@ -50,45 +88,76 @@ impl Session {
     }
 
     fn once(&self, ask: &Ask) -> Result<Answer, Failure> {
-        let host = ask.reference.host();
-        let lost = |lost| network(&ask.what, host, lost);
-        let scheme = self.hosts.scheme(&self.wire, host).map_err(lost)?;
-        let path = format!("/v2/{}/{}", ask.reference.repository(), ask.path);
-        let url = Url::new(scheme, host, &path)
-            .map_err(|error| lost(Lost { cause: error.to_string(), kind: Kind::Hopeless }))?;
-
-        let known = self.auth.known(self, ask)?;
-        let mut answer = self.send(ask, &url, known.as_ref())?;
-        let (answer, used) = if answer.status == 401 && answer.url.same_origin(&url) {
-            let next = self.auth.respond(self, ask, &answer, known)?;
-            if next.authorization.is_some() {
-                answer.drain();
-                answer = self.send(ask, &url, next.authorization.as_ref())?;
-            }
-            (answer, next)
-        } else {
-            (answer, self.auth.used(ask, known))
-        };
+        let (answer, used) = self.exchange(ask, &mut Sent::Nothing)?;
         match answer.status {
             200 => Ok(answer),
             206 | 416 if ask.from.is_some() => Ok(answer),
             206 => Err(violates(&ask.what, &answer.url.authority(), Violation::Range).into()),
-            _ => {
-                let mut failure = refused(&ask.what, answer, used.scope, used.anonymous);
-                // Another host does not know us: it judges the URL that the registry signed, and those
-                // expire. The registry gives a new one.
-                if let Error::Denied { host: other, .. } = &failure.error
-                    && *other != url.authority()
-                {
-                    failure.chance = Chance::Good;
-                }
-                Err(failure)
-            }
+            _ => Err(self.refused(ask, answer, used)),
         }
     }
 
-    fn send(&self, ask: &Ask, url: &Url, authorization: Option<&Authorization>) -> Result<Answer, Failure> {
+    /// The answer to `ask`, whatever its status, and what it was asked with. A 401 is answered once.
+    pub(crate) fn exchange(&self, ask: &Ask, sent: &mut Sent<'_>) -> Result<(Answer, Used), Failure> {
+        let home = self.home(ask)?;
+        let url = match &ask.place {
+            Some(place) => place.clone(),
+            None => {
+                let path = format!("/v2/{}/{}", ask.reference.repository(), ask.path);
+                home.join(&path).map_err(|error| hopeless(ask, error.to_string()))?
+            }
+        };
+        // Another host that the registry names is told nothing of who we are.
+        if !url.same_origin(&home) {
+            return Ok((self.send(ask, &url, None, sent)?, self.auth.used(ask, None)));
+        }
+        let known = self.auth.known(self, ask)?;
+        let mut answer = self.send(ask, &url, known.as_ref(), sent)?;
+        if answer.status != 401 || !answer.url.same_origin(&url) {
+            return Ok((answer, self.auth.used(ask, known)));
+        }
+        let next = self.auth.respond(self, ask, &answer, known)?;
+        if next.authorization.is_some() {
+            answer.drain();
+            answer = self.send(ask, &url, next.authorization.as_ref(), sent)?;
+        }
+        Ok((answer, next))
+    }
+
+    /// Where the registry is.
+    pub(crate) fn home(&self, ask: &Ask) -> Result<Url, Failure> {
+        let host = ask.reference.host();
+        let scheme = self.hosts.scheme(&self.wire, host).map_err(|lost| network(&ask.what, host, lost))?;
+        Url::new(scheme, host, "/").map_err(|error| hopeless(ask, error.to_string()))
+    }
+
+    /// What an answer means that is not the hoped-for one.
+    pub(crate) fn refused(&self, ask: &Ask, answer: Answer, used: Used) -> Failure {
+        let registry = ask.reference.host();
+        let mut failure = refused(&ask.what, answer, used.scope, used.anonymous);
+        // Another host does not know us: it judges the URL that the registry signed, and those expire. The
+        // registry gives a new one.
+        if let Error::Denied { host: other, .. } = &failure.error
+            && !other.eq_ignore_ascii_case(registry)
+        {
+            failure.chance = Chance::Good;
+        }
+        failure
+    }
+
+    fn send(
+        &self,
+        ask: &Ask,
+        url: &Url,
+        authorization: Option<&Authorization>,
+        sent: &mut Sent<'_>,
+    ) -> Result<Answer, Failure> {
         let mut headers = HeaderMap::new();
+        for (name, value) in &ask.headers {
+            if let Ok(value) = HeaderValue::from_str(value) {
+                headers.insert(name, value);
+            }
+        }
         if let Some(accept) = ask.accept.as_deref().and_then(|accept| HeaderValue::from_str(accept).ok()) {
             headers.insert(header::ACCEPT, accept);
         }
@@ -98,7 +167,7 @@ impl Session {
             headers.insert(header::RANGE, range);
         }
         let authorization = authorization.map(Authorization::header);
-        follow(&self.wire, &self.hosts, url, &headers, authorization.as_ref())
+        follow(&self.wire, &self.hosts, url, &headers, authorization.as_ref(), sent)
             .map_err(|astray| wrong(&ask.what, astray))
     }
 }
@@ -118,6 +187,10 @@ pub(crate) fn refused(what: &str, mut answer: Answer, scope: Option<String>, ano
     // At most the time that is left of a day: what is longer is no different.
     let retry_after = wait.map(|wait| wait.min(Duration::from_secs(86_400)));
     Failure { error, chance, retry_after }
+}
+
+fn hopeless(ask: &Ask, cause: String) -> Failure {
+    network(&ask.what, ask.reference.host(), Lost { cause, kind: Kind::Hopeless })
 }
 
 pub(crate) fn network(what: &str, host: &str, lost: Lost) -> Failure {

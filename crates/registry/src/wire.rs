@@ -5,9 +5,9 @@ use std::io::{self, Read as _};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use ureq::http::{HeaderMap, HeaderValue, Request};
+use ureq::http::{HeaderMap, HeaderValue, Method, Request};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
-use ureq::{Agent, BodyReader};
+use ureq::{Agent, BodyReader, SendBody};
 
 use crate::Error;
 use crate::url::{Scheme, Url};
@@ -46,11 +46,22 @@ pub(crate) struct Wire {
 pub(crate) struct Question<'a> {
     pub(crate) url: &'a Url,
     pub(crate) headers: HeaderMap,
-    /// A form to post; without one it is a GET.
-    pub(crate) form: Option<&'a str>,
+    pub(crate) deed: Deed<'a>,
     pub(crate) unverified: bool,
     /// Whether it only serves to find out what the host speaks.
     pub(crate) probing: bool,
+}
+
+/// What is done, and what goes along.
+pub(crate) enum Deed<'a> {
+    /// Nothing goes along.
+    Get,
+    /// Nothing comes back but the head.
+    Head,
+    /// A form is posted.
+    Form(&'a str),
+    /// Bytes are sent by `POST`, `PATCH` or `PUT`. Without a length they go out in pieces that say when they end.
+    Send { method: Method, reader: &'a mut dyn io::Read, length: Option<u64> },
 }
 
 /// What comes back.
@@ -110,7 +121,8 @@ impl Wire {
                 .timeout_resolve(Some(CONNECT_MAX.min(idle_timeout)))
                 .timeout_connect(Some(CONNECT_MAX.min(idle_timeout)))
                 .timeout_send_request(Some(idle_timeout))
-                .timeout_send_body(Some(idle_timeout))
+                // Sending one may take as long as well, if every write gets rid of something.
+                .timeout_per_write(Some(idle_timeout))
                 .timeout_recv_response(Some(idle_timeout))
                 // A body may take as long as it likes, but every read of it must bring something.
                 .timeout_per_read(Some(idle_timeout))
@@ -128,18 +140,26 @@ impl Wire {
             *headers = question.headers;
         }
         let invalid = |error: ureq::http::Error| Lost { cause: error.to_string(), kind: Kind::Hopeless };
-        let answer = match question.form {
-            Some(form) => {
+        let answer = match question.deed {
+            Deed::Form(form) => {
                 let kind = HeaderValue::from_static("application/x-www-form-urlencoded");
-                let request = request.method("POST").header("content-type", kind);
+                let request = request.method(Method::POST).header("content-type", kind);
                 agent.run(request.body(form).map_err(invalid)?)
             }
-            None if question.probing => {
+            Deed::Send { method, reader, length } => {
+                let request = match length {
+                    Some(length) => request.method(method).header("content-length", length),
+                    None => request.method(method),
+                };
+                agent.run(request.body(SendBody::from_reader(reader)).map_err(invalid)?)
+            }
+            Deed::Head => agent.run(request.method(Method::HEAD).body(()).map_err(invalid)?),
+            Deed::Get if question.probing => {
                 let timeout = Some(PROBE_MAX.min(self.idle_timeout));
                 let request = agent.configure_request(request.body(()).map_err(invalid)?);
                 agent.run(request.timeout_connect(timeout).build())
             }
-            None => agent.run(request.body(()).map_err(invalid)?),
+            Deed::Get => agent.run(request.body(()).map_err(invalid)?),
         };
         let authority = question.url.authority();
         let mut answered = self.answered.lock().unwrap_or_else(PoisonError::into_inner);

@@ -337,7 +337,7 @@ fn logins_in_files() {
     let post = registry.exchanges()[1].request.clone();
     assert_eq!((&post.method[..], post.header("authorization")), ("POST", None));
     assert_eq!(
-        post.body,
+        String::from_utf8_lossy(&post.body),
         "grant_type=refresh_token&client_id=unlade&service=test&scope=repository%3Aa%2Fb%3Apull&refresh_token=i%2Fd"
     );
     registry.reset();

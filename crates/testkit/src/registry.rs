@@ -15,10 +15,12 @@ pub mod debian;
 pub mod fault;
 mod message;
 mod serve;
+mod uploads;
 
 pub use access::Access;
 pub use fault::Fault;
 pub use message::{Delivery, Request, Response};
+pub use uploads::Habits;
 
 /// The registry. It stops when it is dropped.
 pub struct FakeRegistry {
@@ -34,7 +36,9 @@ struct State {
     tls: bool,
     blobs: Mutex<HashMap<String, Vec<u8>>>,
     manifests: Mutex<HashMap<String, (String, Vec<u8>)>>,
+    uploads: Mutex<uploads::Uploads>,
     access: Mutex<access::Keeper>,
+    cuts: Mutex<Vec<Cut>>,
     rules: Mutex<Vec<Rule>>,
     exchanges: Mutex<Vec<Exchange>>,
 }
@@ -45,6 +49,14 @@ struct Rule {
     skip: u32,
     times: u32,
     fault: Fault,
+}
+
+/// After how many bytes of a request's body the connection is reset.
+struct Cut {
+    path: String,
+    method: String,
+    times: u32,
+    after: usize,
 }
 
 /// One request and what came of it.
@@ -155,6 +167,33 @@ impl FakeRegistry {
         Stored { manifest, digest, config, layers }
     }
 
+    /// Lets the registry take uploads in other ways than by default.
+    pub fn take(&self, habits: Habits) {
+        lock(&self.state.uploads).habits = habits;
+    }
+
+    /// Resets the connections of the next `times` requests of a method, whose path has `path` in it, after so many
+    /// bytes of what they send.
+    pub fn cut_requests(&self, method: &str, path: &str, times: u32, after: usize) {
+        let cut = Cut { path: path.into(), method: method.into(), times, after };
+        lock(&self.state.cuts).push(cut);
+    }
+
+    /// Forgets all uploads that are under way.
+    pub fn forget_uploads(&self) {
+        lock(&self.state.uploads).forget();
+    }
+
+    /// A blob of a repository.
+    pub fn blob(&self, repository: &str, digest: &Digest) -> Option<Vec<u8>> {
+        self.state.blob(repository, &digest.to_string())
+    }
+
+    /// Media type and bytes of the manifest under a tag or digest of a repository.
+    pub fn manifest(&self, repository: &str, name: &str) -> Option<(String, Vec<u8>)> {
+        lock(&self.state.manifests).get(&format!("{repository}:{name}")).cloned()
+    }
+
     /// Lets in only whom `access` says.
     pub fn require(&self, access: Access) {
         lock(&self.state.access).access = access;
@@ -183,6 +222,7 @@ impl FakeRegistry {
     /// Forgets all faults and requests.
     pub fn reset(&self) {
         lock(&self.state.rules).clear();
+        lock(&self.state.cuts).clear();
         lock(&self.state.exchanges).clear();
     }
 
@@ -226,12 +266,47 @@ impl State {
         response
     }
 
+    /// How many bytes of a request's body are read before the connection ends.
+    fn cut(&self, request: &Request) -> Option<usize> {
+        let mut cuts = lock(&self.cuts);
+        let mut fits =
+            cuts.iter_mut().filter(|cut| cut.method == request.method && request.path.contains(&cut.path));
+        let cut = fits.find(|cut| cut.times > 0)?;
+        cut.times -= 1;
+        Some(cut.after)
+    }
+
+    fn blob(&self, repository: &str, digest: &str) -> Option<Vec<u8>> {
+        let everywhere = lock(&self.blobs).get(digest).cloned();
+        everywhere.or_else(|| lock(&self.uploads).blob(repository, digest))
+    }
+
     fn serve(&self, request: &Request) -> Response {
+        let mut response = self.serve_whole(request);
+        response.delivery.head_only = request.method == "HEAD";
+        response
+    }
+
+    fn serve_whole(&self, request: &Request) -> Response {
         let Some(path) = request.path.strip_prefix("/v2/") else { return Response::status(404) };
         if path.is_empty() {
             return Response::json(200, &json!({}));
         }
+        if let Some((repository, place)) = path.split_once("/blobs/uploads/") {
+            return lock(&self.uploads).serve(
+                request,
+                repository,
+                place,
+                &self.url(""),
+                |repository, digest| {
+                    lock(&self.blobs).get(digest).cloned().filter(|_| !repository.is_empty())
+                },
+            );
+        }
         if let Some((repository, name)) = path.split_once("/manifests/") {
+            if request.method == "PUT" {
+                return self.put(request, repository, name);
+            }
             let manifests = lock(&self.manifests);
             return match manifests.get(&format!("{repository}:{name}")) {
                 Some((media_type, bytes)) => Response::new(200, bytes.clone())
@@ -240,9 +315,12 @@ impl State {
                 None => Response::error(404, "MANIFEST_UNKNOWN", "manifest unknown"),
             };
         }
-        if let Some((_, digest)) = path.split_once("/blobs/") {
-            return match lock(&self.blobs).get(digest) {
-                Some(bytes) => range(request, bytes)
+        if let Some((repository, digest)) = path.split_once("/referrers/") {
+            return self.referrers(request, repository, digest);
+        }
+        if let Some((repository, digest)) = path.split_once("/blobs/") {
+            return match self.blob(repository, digest) {
+                Some(bytes) => range(request, &bytes)
                     .with("Content-Type", "application/octet-stream")
                     .with("Docker-Content-Digest", digest)
                     .with("ETag", &format!("\"{digest}\"")),

@@ -11,11 +11,11 @@ use ureq::http::{HeaderMap, HeaderValue};
 use super::{Authorization, Bearer, lock};
 use crate::credentials::{Login, Secret};
 use crate::error::Violation;
-use crate::redirect::follow;
+use crate::redirect::{Sent, follow};
 use crate::retry::Failure;
 use crate::session::{Ask, Session, network, refused, violates, wrong};
 use crate::url::{Url, encode};
-use crate::wire::{Answer, Question, is_plain};
+use crate::wire::{Answer, Deed, Question, is_plain};
 
 /// A token server's answer is not longer than this; tokens of some cloud providers have 4 KiB.
 const TOKEN_ANSWER_MAX: u64 = 1 << 20;
@@ -157,7 +157,7 @@ fn get(
         _ => None,
     };
     let authorization = authorization.as_ref().map(Authorization::header);
-    follow(&session.wire, &session.hosts, &url, &headers(), authorization.as_ref())
+    follow(&session.wire, &session.hosts, &url, &headers(), authorization.as_ref(), &mut Sent::Nothing)
         .map_err(|astray| wrong(what, astray))
 }
 
@@ -175,9 +175,9 @@ fn refresh(
     let form: Vec<String> = form.iter().map(|(name, value)| format!("{name}={}", encode(value))).collect();
     let host = realm.authority();
     let unverified = session.hosts.may_be_unverified(&host);
-    let form = Some(form.join("&"));
-    let question =
-        Question { url: realm, headers: headers(), form: form.as_deref(), unverified, probing: false };
+    let form = form.join("&");
+    let deed = Deed::Form(&form);
+    let question = Question { url: realm, headers: headers(), deed, unverified, probing: false };
     session.wire.send(question).map_err(|lost| network(what, &host, lost))
 }
 

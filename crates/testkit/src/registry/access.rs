@@ -89,7 +89,7 @@ impl Keeper {
             (true, _, None) => return Response::status(405),
             (true, _, Some(identity)) => {
                 let wanted = format!("refresh_token={identity}");
-                request.body.split('&').any(|field| field == wanted)
+                str::from_utf8(&request.body).unwrap_or_default().split('&').any(|field| field == wanted)
             }
             (false, Some(login), _) => sent == basic(login),
             (false, None, Some(identity)) => sent == basic(&format!("<token>:{identity}")),

@@ -16,8 +16,10 @@ pub struct Request {
     pub query: String,
     /// Names in lower case, in the order in which they came.
     pub headers: Vec<(String, String)>,
-    /// The body, if there is one.
-    pub body: String,
+    /// The body, if there is one; of one that was cut, the part that was read.
+    pub body: Vec<u8>,
+    /// Whether no more of the body is read, and the connection ends.
+    pub cut: bool,
 }
 
 impl Request {
@@ -26,8 +28,18 @@ impl Request {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// Reads the next request of a connection; `None` at its end.
-    pub(super) fn read(reader: &mut impl BufRead) -> io::Result<Option<Request>> {
+    /// A parameter of the query, decoded.
+    pub fn parameter(&self, name: &str) -> Option<String> {
+        let fields = self.query.split('&').filter_map(|field| field.split_once('='));
+        fields.filter(|(known, _)| *known == name).map(|(_, value)| decoded(value)).next()
+    }
+
+    /// Reads the next request of a connection; `None` at its end. `most` says of how many bytes of the body no
+    /// more are read.
+    pub(super) fn read(
+        reader: &mut impl BufRead,
+        most: impl FnOnce(&Request) -> Option<usize>,
+    ) -> io::Result<Option<Request>> {
         let mut line = || -> io::Result<Option<String>> {
             let mut line = String::new();
             let count = reader.read_line(&mut line)?;
@@ -43,10 +55,58 @@ impl Request {
             let (name, value) = line.split_once(':').unwrap_or((&line, ""));
             request.headers.push((name.to_ascii_lowercase(), value.trim().into()));
         }
-        let length = request.header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
-        reader.take(length).read_to_string(&mut request.body)?;
+        let most = most(&request);
+        let room = most.unwrap_or(usize::MAX);
+        if request
+            .header("transfer-encoding")
+            .is_some_and(|encoding| encoding.eq_ignore_ascii_case("chunked"))
+        {
+            read_chunks(reader, &mut request.body, room)?;
+        } else {
+            let length = request.header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+            reader.take(length.min(room as u64)).read_to_end(&mut request.body)?;
+        }
+        request.cut = most.is_some();
         Ok(Some(request))
     }
+}
+
+/// Reads a body in chunks, up to about `room` bytes.
+fn read_chunks(reader: &mut impl BufRead, body: &mut Vec<u8>, room: usize) -> io::Result<()> {
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line)?;
+        let size = u64::from_str_radix(line.trim(), 16).map_err(io::Error::other)?;
+        let left = (room - body.len()) as u64;
+        reader.take(size.min(left)).read_to_end(body)?;
+        if body.len() >= room {
+            return Ok(());
+        }
+        reader.read_line(&mut line)?;
+        if size == 0 {
+            return Ok(());
+        }
+    }
+}
+
+/// Without its percent signs.
+fn decoded(text: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = text.as_bytes();
+    while let Some((first, more)) = rest.split_first() {
+        let pair = more.get(..2).and_then(|pair| u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok());
+        match (first, pair) {
+            (b'%', Some(byte)) => {
+                bytes.push(byte);
+                rest = &more[2..];
+            }
+            (byte, _) => {
+                bytes.push(*byte);
+                rest = more;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// A response, and how it goes over the wire.
@@ -83,6 +143,8 @@ pub struct Delivery {
     pub piece: usize,
     /// Send the head byte by byte as well.
     pub drip_head: bool,
+    /// Send no body: what was asked for is the head alone.
+    pub head_only: bool,
 }
 
 impl Response {

@@ -145,7 +145,14 @@ fn talk<S: Read + Write>(
     state: &State,
     stop: &AtomicBool,
 ) -> io::Result<()> {
-    while let Some(request) = Request::read(&mut stream)? {
+    while let Some(request) = Request::read(&mut stream, |request| state.cut(request))? {
+        if request.cut {
+            // What arrived is dealt with, but the client does not learn what came of it.
+            let response = state.answer(&request);
+            lock(&state.exchanges).push(Exchange { request, status: response.status, sent: 0 });
+            sockopt::set_socket_linger(control, Some(Duration::ZERO))?;
+            return Ok(());
+        }
         let response = state.answer(&request);
         let number = {
             let mut exchanges = lock(&state.exchanges);
@@ -194,6 +201,9 @@ fn send(
         if delivery.drip_head {
             wait(delivery.drip.unwrap_or_default(), stop);
         }
+    }
+    if delivery.head_only {
+        return Ok(Ending::Keep);
     }
     let end = [delivery.cut, delivery.hang].into_iter().flatten().min();
     let body = &response.body[..end.unwrap_or(response.body.len()).min(response.body.len())];
