@@ -348,7 +348,10 @@ fn with_retries<T>(
         let mut options = options.clone();
         options.registry.on_retry = Some(Arc::new(move |retry: &registry::Retry<'_>| {
             let wait = retry.wait.as_secs_f32();
-            let _ = sender.send(format!("{}; trying again in {wait:.1} s", retry.error));
+            let _ = sender.send(match retry.elsewhere {
+                Some(host) => format!("{}; asking {host} instead", retry.error),
+                None => format!("{}; trying again in {wait:.1} s", retry.error),
+            });
         }));
         // The thread ends with the last client, which ends with the work, and with these options.
         let done = work(&options);

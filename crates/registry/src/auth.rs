@@ -141,7 +141,7 @@ impl Auth {
     /// What to say of a request with this authorization.
     pub(crate) fn used(&self, ask: &Ask, authorization: Option<Authorization>) -> Used {
         let scope = match lock(&self.wanted).get(&key(ask)) {
-            Some(Wanted::Bearer(bearer)) => Some(bearer.scope.clone()),
+            Some(Wanted::Bearer(bearer)) => Some(bearer.scope.clone()).filter(|scope| !scope.is_empty()),
             _ => None,
         };
         let anonymous = matches!(lock(&self.logins).get(&key(ask)), Some(Login::Anonymous));
@@ -179,7 +179,7 @@ impl Auth {
         if let Some(login) = lock(&self.logins).get(&key) {
             return Ok(login.clone());
         }
-        let login = self.credentials.login(&ask.reference).map_err(crate::Error::from)?;
+        let login = self.credentials.login(&ask.reference, ask.mirror).map_err(crate::Error::from)?;
         lock(&self.logins).insert(key, login.clone());
         Ok(login)
     }
@@ -187,7 +187,7 @@ impl Auth {
 
 /// What a Bearer challenge asks for. Without a scope it is what the question needs.
 fn wanted(ask: &Ask, challenge: &Challenge, login: &Login) -> Bearer {
-    let needed = || format!("repository:{}:{}", ask.reference.repository(), ask.access.actions());
+    let needed = || ask.access.scope(ask.reference.repository());
     Bearer {
         host: ask.reference.host().into(),
         realm: challenge.parameter("realm").unwrap_or_default().into(),

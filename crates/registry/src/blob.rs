@@ -9,6 +9,7 @@ use oci::Descriptor;
 
 use crate::error::{Error, Violation};
 use crate::retry::Attempts;
+use crate::search::Search;
 use crate::session::{Ask, Session, network, violates};
 use crate::wire::{Answer, Body, Kind, Lost};
 
@@ -20,6 +21,7 @@ const PROGRESS: u64 = 64 << 10;
 pub struct Blob {
     session: Arc<Session>,
     ask: Ask,
+    search: Search,
     digest: Digest,
     size: u64,
     position: u64,
@@ -39,6 +41,7 @@ impl Blob {
     pub(crate) fn open(
         session: Arc<Session>,
         ask: Ask,
+        search: Search,
         descriptor: &Descriptor,
         offset: u64,
     ) -> Result<Blob, Error> {
@@ -46,6 +49,7 @@ impl Blob {
             host: ask.reference.host().into(),
             session,
             ask,
+            search,
             digest: descriptor.digest,
             size: descriptor.size,
             position: offset,
@@ -60,7 +64,12 @@ impl Blob {
             return Err(blob.too_long());
         }
         if offset < blob.size {
-            blob.body = Some(blob.connect()?);
+            blob.body = loop {
+                match blob.connect() {
+                    Ok(body) => break Some(body),
+                    Err(error) => blob.elsewhere(error)?,
+                }
+            };
         }
         Ok(blob)
     }
@@ -138,10 +147,31 @@ impl Blob {
     /// Waits for another attempt, if there is to be one.
     fn broken(&mut self, lost: Lost) -> Result<(), Error> {
         let failure = network(&self.ask.what, &self.host, lost);
-        self.attempts.failed(&self.session.policy, failure)
+        self.attempts.failed(self.session.policy_of(&self.ask), failure)
+    }
+
+    /// Goes on at another site from the same byte, if there is one.
+    fn elsewhere(&mut self, error: Error) -> Result<(), Error> {
+        self.search.failed(error, &self.session.policy)?;
+        let site = self.search.site();
+        self.ask.reference = site.reference.clone();
+        self.ask.mirror = site.mirror;
+        self.host = site.reference.host().into();
+        self.attempts = Attempts::default();
+        (self.body, self.whole, self.tag) = (None, false, None);
+        Ok(())
     }
 
     fn next(&mut self, buffer: &mut [u8]) -> Result<usize, Error> {
+        loop {
+            match self.next_here(buffer) {
+                Err(error) => self.elsewhere(error)?,
+                read => return read,
+            }
+        }
+    }
+
+    fn next_here(&mut self, buffer: &mut [u8]) -> Result<usize, Error> {
         loop {
             if self.position == self.size {
                 return self.end();

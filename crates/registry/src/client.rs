@@ -1,20 +1,29 @@
 //! What can be asked of a registry.
 
+use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hash::{Algorithm, Digest};
 use oci::{DOCUMENT_MAX, Descriptor, MediaType, Reference};
 
+use crate::agents::{Agents, roots};
 use crate::auth::Auth;
 use crate::blob::Blob;
+use crate::certificates::CertificateDirectories;
 use crate::credentials::Credentials;
 use crate::error::{Error, Violation, quote};
 use crate::hosts::Hosts;
+use crate::proxy::Proxies;
+use crate::registries::{Configuration, Registries, Site};
 use crate::retry::{Attempts, Backoff, OnRetry, Policy, Sleep};
+use crate::search::Search;
 use crate::session::{Ask, Session, network, violates};
 use crate::wire::{Answer, Wire};
+
+/// A mirror is tried no more often than this: there is somebody else to ask.
+const MIRROR_ATTEMPTS: u32 = 2;
 
 /// How a [`Client`] behaves.
 #[derive(Clone)]
@@ -26,6 +35,12 @@ pub struct Options {
     pub credentials: Credentials,
     /// Certificates to trust beside the system's, each as PEM.
     pub extra_roots: Vec<Vec<u8>>,
+    /// Where certificates for single registries lie.
+    pub certificates: CertificateDirectories,
+    /// Which files say where images really are, and where they are mirrored.
+    pub registries: Configuration,
+    /// Through whom registries are reached.
+    pub proxies: Proxies,
     /// A connection on which nothing comes for so long is given up. There is no limit to the whole.
     pub idle_timeout: Duration,
     /// How often something is tried before it is given up; what brings bytes along starts anew.
@@ -48,6 +63,9 @@ impl Default for Options {
             insecure: Vec::new(),
             credentials: Credentials::none(),
             extra_roots: Vec::new(),
+            certificates: CertificateDirectories::default(),
+            registries: Configuration::default(),
+            proxies: Proxies::default(),
             idle_timeout: Duration::from_secs(60),
             attempts: 5,
             backoff: Backoff::default(),
@@ -65,6 +83,8 @@ impl Default for Options {
 pub struct Client {
     pub(crate) session: Arc<Session>,
     pub(crate) chunk: Option<u64>,
+    /// Which of a repository's sites has given a manifest.
+    pub(crate) known: Arc<Mutex<HashMap<Reference, Site>>>,
 }
 
 impl fmt::Debug for Client {
@@ -89,9 +109,17 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`Error::Root`] when an extra root is no certificate.
+    /// [`Error::Root`] when an extra root is no certificate, [`Error::Registries`] when the configuration cannot
+    /// be read.
     pub fn new(options: Options) -> Result<Client, Error> {
-        let wire = Wire::new(&options.user_agent, options.idle_timeout, &options.extra_roots)?;
+        let wire = Wire::new(Agents {
+            roots: roots(&options.extra_roots)?,
+            user_agent: options.user_agent,
+            idle_timeout: options.idle_timeout,
+            directories: options.certificates,
+            proxies: options.proxies,
+            made: Mutex::default(),
+        });
         let policy = Policy {
             attempts: options.attempts.max(1),
             backoff: options.backoff,
@@ -99,16 +127,25 @@ impl Client {
             on_retry: options.on_retry,
         };
         let auth = Auth::new(options.credentials);
-        let hosts = Hosts::new(options.insecure);
-        Ok(Client { session: Arc::new(Session { wire, hosts, auth, policy }), chunk: options.chunk })
+        let hosts = Hosts::new(options.insecure, Registries::read(&options.registries)?);
+        let mirrors = Policy { attempts: policy.attempts.min(MIRROR_ATTEMPTS), ..policy.clone() };
+        let session = Arc::new(Session { wire, hosts, auth, policy, mirrors });
+        Ok(Client { session, chunk: options.chunk, known: Arc::default() })
     }
 
     /// The document that a reference names: by its digest, else by its tag. Bytes with another digest than
     /// the reference's, or than the one in the answer's header, are an error.
     pub fn manifest(&self, reference: &Reference) -> Result<Fetched, Error> {
+        let (fetched, site) = self.somewhere(reference, |site| self.manifest_at(reference, site))?;
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.insert(reference.clone(), site);
+        Ok(fetched)
+    }
+
+    pub(crate) fn manifest_at(&self, reference: &Reference, site: &Site) -> Result<Fetched, Error> {
         let what = format!("manifest {reference}");
-        let path = format!("manifests/{}", reference.identifier());
-        let ask = Ask { accept: Some(accept()), ..Ask::new(reference, what, path) };
+        let path = format!("manifests/{}", site.reference.identifier());
+        let ask = Ask { accept: Some(accept()), ..Ask::at(site, what, path) };
         let (answer, bytes) = self.whole(&ask)?;
         let host = answer.url.authority();
         let algorithm = reference.digest().map_or(Algorithm::Sha256, Digest::algorithm);
@@ -134,11 +171,14 @@ impl Client {
             return Err(Error::TooLarge { what, limit: DOCUMENT_MAX });
         }
         let path = format!("{place}/{}", descriptor.digest);
-        let ask = Ask { accept: manifest.then(accept), ..Ask::new(reference, what, path) };
-        let (answer, bytes) = self.whole(&ask)?;
-        let checked = hash::verify(&bytes, &descriptor.digest, Some(descriptor.size));
-        let host = answer.url.authority();
-        checked.map_err(|mismatch| Error::Mismatch { what: ask.what, host, mismatch })?;
+        let (bytes, _) = self.somewhere(reference, |site| {
+            let ask = Ask { accept: manifest.then(accept), ..Ask::at(site, what.clone(), path.clone()) };
+            let (answer, bytes) = self.whole(&ask)?;
+            let checked = hash::verify(&bytes, &descriptor.digest, Some(descriptor.size));
+            let host = answer.url.authority();
+            checked.map_err(|mismatch| Error::Mismatch { what: ask.what, host, mismatch })?;
+            Ok(bytes)
+        })?;
         Ok(bytes)
     }
 
@@ -146,8 +186,46 @@ impl Client {
     /// verified: whoever has all of them checks the digest. Nothing is read beyond the descriptor's size.
     pub fn blob(&self, reference: &Reference, descriptor: &Descriptor, offset: u64) -> Result<Blob, Error> {
         let what = format!("blob {} of {}", descriptor.digest, name(reference));
-        let ask = Ask::new(reference, what, format!("blobs/{}", descriptor.digest));
-        Blob::open(self.session.clone(), ask, descriptor, offset)
+        let search = self.search(reference)?;
+        let ask = Ask::at(search.site(), what, format!("blobs/{}", descriptor.digest));
+        Blob::open(self.session.clone(), ask, search, descriptor, offset)
+    }
+
+    /// Asks the registry of a reference to let us in, and says whether it wanted to know who we are. Nothing is
+    /// fetched.
+    pub fn enter(&self, reference: &Reference) -> Result<bool, Error> {
+        let ask = Ask::new(reference, format!("registry {}", reference.registry()), String::new());
+        let mut attempts = Attempts::default();
+        loop {
+            match self.session.enter(&ask) {
+                Ok(asked) => return Ok(asked),
+                Err(failure) => attempts.failed(&self.session.policy, failure)?,
+            }
+        }
+    }
+
+    /// Asks the sites of a repository one after the other, and says which one answered.
+    pub(crate) fn somewhere<T>(
+        &self,
+        reference: &Reference,
+        ask: impl Fn(&Site) -> Result<T, Error>,
+    ) -> Result<(T, Site), Error> {
+        let mut search = self.search(reference)?;
+        loop {
+            match ask(search.site()) {
+                Ok(found) => return Ok((found, search.site().clone())),
+                Err(error) => search.failed(error, &self.session.policy)?,
+            }
+        }
+    }
+
+    /// The sites of a repository. The one that has given the manifest has the rest of the image, too.
+    fn search(&self, reference: &Reference) -> Result<Search, Error> {
+        let sites = self.session.hosts.registries().sites(reference)?;
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(reference).cloned();
+        let first = known.or_else(|| sites.first().cloned());
+        let first = first.unwrap_or_else(|| Site { reference: reference.clone(), mirror: false });
+        Ok(Search::new(first, sites))
     }
 
     /// Fetches something small to its end; a connection that breaks before is an attempt that failed.
@@ -162,7 +240,7 @@ impl Client {
                 Ok(bytes) => return Ok((answer, bytes)),
                 Err(lost) => {
                     let failure = network(&ask.what, &answer.url.authority(), lost);
-                    attempts.failed(&self.session.policy, failure)?;
+                    attempts.failed(self.session.policy_of(ask), failure)?;
                 }
             }
         }

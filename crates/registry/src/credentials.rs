@@ -1,6 +1,6 @@
 //! Who we are to a registry: the files and helpers that Docker and Podman keep logins in.
 //!
-//! Nothing is written here, and nothing but [`Places::from_env`] looks at the environment.
+//! Nothing but [`Places::from_env`] and [`Keeper::from_env`] looks at the environment.
 
 use std::env;
 use std::ffi::OsString;
@@ -12,6 +12,9 @@ use oci::Reference;
 
 mod file;
 mod helper;
+mod keep;
+
+pub use keep::Keeper;
 
 /// A helper that takes longer is given up: it may be waiting for a user who is not there.
 const HELPER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -74,6 +77,8 @@ fn user() -> Option<u32> {
 pub struct Credentials {
     places: Places,
     helper_timeout: Option<Duration>,
+    /// What the user said, instead of what is kept anywhere.
+    given: Option<Login>,
 }
 
 impl Credentials {
@@ -89,7 +94,12 @@ impl Credentials {
 
     /// The logins in these places.
     pub fn from_places(places: Places) -> Credentials {
-        Credentials { places, helper_timeout: None }
+        Credentials { places, ..Credentials::default() }
+    }
+
+    /// This user for every registry that is named, and nobody for their mirrors, which the user did not name.
+    pub fn with_login(self, user: &str, password: &str) -> Credentials {
+        Credentials { given: Some(Login::new(user.into(), password.into())), ..self }
     }
 
     /// Gives helpers another time than 30 s to answer.
@@ -99,10 +109,13 @@ impl Credentials {
 
     /// The login for a repository. In each file a helper for the registry (`credHelpers`) comes before the
     /// general one (`credsStore`), and that before the logins in the file itself (`auths`).
-    pub(crate) fn login(&self, reference: &Reference) -> Result<Login, CredentialsError> {
+    pub(crate) fn login(&self, reference: &Reference, mirror: bool) -> Result<Login, CredentialsError> {
+        if let Some(given) = &self.given {
+            return Ok(if mirror { Login::Anonymous } else { given.clone() });
+        }
         for path in &self.places.files {
             let Some(file) = file::File::read(path)? else { continue };
-            for name in file.helpers(reference) {
+            for name in file.helpers(reference.registry()) {
                 if let Some(login) = self.ask_helper(path, name, reference)? {
                     return Ok(login);
                 }
@@ -120,11 +133,7 @@ impl Credentials {
         name: &str,
         reference: &Reference,
     ) -> Result<Option<Login>, CredentialsError> {
-        // Docker itself calls its registry by this name of old.
-        let server = match file::canonical(reference.registry()) {
-            "docker.io" => "https://index.docker.io/v1/",
-            registry => registry,
-        };
+        let server = server(reference.registry());
         let timeout = self.helper_timeout.unwrap_or(HELPER_TIMEOUT);
         helper::get(name, self.places.helpers.as_deref(), server, timeout).map_err(|cause| {
             CredentialsError::Helper {
@@ -134,6 +143,14 @@ impl Credentials {
                 cause,
             }
         })
+    }
+}
+
+/// What helpers call a registry. Docker itself calls its own by this name of old.
+fn server(registry: &str) -> &str {
+    match file::canonical(registry) {
+        "docker.io" => "https://index.docker.io/v1/",
+        registry => registry,
     }
 }
 
@@ -223,6 +240,31 @@ pub enum CredentialsError {
         file: PathBuf,
         /// Under which key it stands, escaped.
         key: String,
+    },
+    /// The file cannot be replaced by one with another login.
+    #[error("cannot write the credentials in {}: {cause}", .file.display())]
+    Write {
+        /// The file.
+        file: PathBuf,
+        /// What the system said.
+        cause: std::io::Error,
+    },
+    /// There is no place to keep logins in.
+    #[error("nowhere to keep logins: XDG_RUNTIME_DIR and HOME are not set; name a file")]
+    Nowhere,
+    /// A helper keeps logins, and did not do what it was to do.
+    #[error("credential helper docker-credential-{name} (from {}) did not {deed} the login for {registry}: {cause}", .file.display())]
+    Keeping {
+        /// Its name, escaped.
+        name: String,
+        /// `store` or `erase`.
+        deed: &'static str,
+        /// The registry in question.
+        registry: String,
+        /// The file that names the helper.
+        file: PathBuf,
+        /// What is wrong with it.
+        cause: String,
     },
     /// A helper that the file names does not help.
     #[error("credential helper docker-credential-{name} (from {}) gave no login for {registry}: {cause}", .file.display())]

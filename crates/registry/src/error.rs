@@ -2,11 +2,12 @@
 
 use std::fmt;
 use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use hash::{Digest, Mismatch};
 
-use crate::CredentialsError;
+use crate::{CredentialsError, RegistriesError};
 
 /// Why a registry did not give what was asked for. `what` names the thing asked for, `host` whoever answered:
 /// the registry, its token server, or a host that it redirected to. No variant holds a secret or the query of
@@ -118,6 +119,39 @@ pub enum Error {
         #[source]
         cause: io::Error,
     },
+    /// The configuration forbids it.
+    #[error("{what} may not be used: {} blocks {prefix}", .file.display())]
+    Blocked {
+        /// What was asked for.
+        what: String,
+        /// What all forbidden names begin with.
+        prefix: String,
+        /// The file that forbids it.
+        file: PathBuf,
+    },
+    /// The configuration says that an image is where no image can be.
+    #[error("{what} is {there} by {}, which is no image name: {cause}", .file.display())]
+    Elsewhere {
+        /// What was asked for.
+        what: String,
+        /// Where it would be, escaped and cut.
+        there: String,
+        /// The file that says so.
+        file: PathBuf,
+        /// What is wrong with the name.
+        cause: String,
+    },
+    /// Neither the place itself nor one of its mirrors gave it.
+    #[error("{last}; before that, {}", mirrors_failed(.mirrors))]
+    Everywhere {
+        /// How the place itself failed, which was asked last.
+        last: Box<Error>,
+        /// How those failed that were asked before.
+        mirrors: Vec<Error>,
+    },
+    /// It is not known where images are.
+    #[error(transparent)]
+    Registries(#[from] RegistriesError),
     /// There are credentials, but they cannot be read.
     #[error(transparent)]
     Credentials(#[from] CredentialsError),
@@ -258,6 +292,12 @@ fn for_scope(scope: &Option<String>) -> String {
 
 fn without_login(anonymous: bool) -> &'static str {
     if anonymous { "; there are no credentials for it" } else { "" }
+}
+
+fn mirrors_failed(mirrors: &[Error]) -> String {
+    let s = if mirrors.len() == 1 { "" } else { "s" };
+    let said: Vec<_> = mirrors.iter().map(Error::to_string).collect();
+    format!("its mirror{s} failed: {}", said.join("; "))
 }
 
 fn and_wait(retry_after: &Option<Duration>) -> String {

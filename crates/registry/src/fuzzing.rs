@@ -6,6 +6,7 @@ use std::time::Instant;
 use crate::auth::token;
 use crate::hosts::Hosts;
 use crate::redirect;
+use crate::registries::Registries;
 use crate::url::{Scheme, Url};
 use crate::{blob, challenge, error, referrers, retry, upload};
 
@@ -28,12 +29,14 @@ pub fn url(text: &str) {
 /// A `Location`: it leads to a URL that stays one, never from HTTPS to HTTP, and to HTTP only where the user or
 /// loopback allows it.
 pub fn redirect(location: &[u8]) {
-    let hosts = Hosts::new(vec!["plain.example".into()]);
+    let hosts = Hosts::new(vec!["plain.example".into()], Registries::default());
+    let reference = "plain.example:5000/x".parse().expect("it is one");
+    let trust = hosts.trust(&reference);
     for base in ["https://a.example/v2/b/manifests/c?d", "http://plain.example:5000/v2/"] {
         let base = Url::parse(base).expect("it is one");
-        let Ok(next) = redirect::next(&hosts, &base, location) else { continue };
+        let Ok(next) = redirect::next(trust, &base, location) else { continue };
         check_url(&next);
-        let plain = base.scheme == Scheme::Http && hosts.may_be_plain(&next.authority());
+        let plain = base.scheme == Scheme::Http && trust.may_be_plain(&next.authority());
         assert!(next.scheme == Scheme::Https || plain, "{next}");
     }
 }

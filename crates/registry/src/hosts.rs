@@ -1,10 +1,13 @@
-//! Which hosts may be spoken to over HTTP, and which are.
+//! Which hosts may be spoken to over HTTP, and which are; and what of that is for one registry alone.
 
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
 use std::sync::{Mutex, PoisonError};
 
+use oci::Reference;
 use ureq::http::HeaderMap;
+
+use crate::registries::Registries;
 
 use crate::url::{Scheme, Url};
 use crate::wire::{Deed, Kind, Lost, Question, Wire};
@@ -12,15 +15,41 @@ use crate::wire::{Deed, Kind, Lost, Question, Wire};
 /// The hosts that the user calls insecure, and what was learnt about them and about loopback.
 pub(crate) struct Hosts {
     insecure: Vec<String>,
+    registries: Registries,
     schemes: Mutex<HashMap<String, Scheme>>,
 }
 
 impl Hosts {
-    pub(crate) fn new(insecure: Vec<String>) -> Hosts {
+    pub(crate) fn new(insecure: Vec<String>, registries: Registries) -> Hosts {
         let insecure = insecure.into_iter().map(|host| host.to_ascii_lowercase()).collect();
-        Hosts { insecure, schemes: Mutex::default() }
+        Hosts { insecure, registries, schemes: Mutex::default() }
     }
 
+    pub(crate) fn registries(&self) -> &Registries {
+        &self.registries
+    }
+
+    /// What holds while something is asked of a repository.
+    pub(crate) fn trust<'a>(&'a self, reference: &'a Reference) -> Trust<'a> {
+        Trust {
+            hosts: self,
+            registry: reference.host(),
+            insecure: self.registries.allows_insecure(reference),
+        }
+    }
+}
+
+/// What holds while something is asked of one repository, of its registry and of whom that names.
+#[derive(Clone, Copy)]
+pub(crate) struct Trust<'a> {
+    hosts: &'a Hosts,
+    /// The registry's host, and port if it has one.
+    pub(crate) registry: &'a str,
+    /// Whether the configuration calls this repository insecure.
+    insecure: bool,
+}
+
+impl Trust<'_> {
     /// Whether this host, with or without a port, may be spoken to over HTTP: what goes to loopback is heard
     /// by nobody else.
     pub(crate) fn may_be_plain(&self, authority: &str) -> bool {
@@ -30,27 +59,29 @@ impl Hosts {
     /// Whether the user takes any certificate of this host.
     pub(crate) fn may_be_unverified(&self, authority: &str) -> bool {
         let authority = authority.to_ascii_lowercase();
-        self.insecure.iter().any(|entry| *entry == authority || *entry == host(&authority))
+        let listed =
+            self.hosts.insecure.iter().any(|entry| *entry == authority || *entry == host(&authority));
+        listed || (self.insecure && authority.eq_ignore_ascii_case(self.registry))
     }
 
-    /// How to speak to a registry: HTTPS, but where HTTP is allowed too, whatever it speaks, HTTPS first.
-    pub(crate) fn scheme(&self, wire: &Wire, authority: &str) -> Result<Scheme, Lost> {
+    /// How to speak to the registry: HTTPS, but where HTTP is allowed too, whatever it speaks, HTTPS first.
+    pub(crate) fn scheme(&self, wire: &Wire) -> Result<Scheme, Lost> {
+        let authority = self.registry;
         if !self.may_be_plain(authority) {
             return Ok(Scheme::Https);
         }
-        let known = || self.schemes.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = || self.hosts.schemes.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(scheme) = known().get(authority) {
             return Ok(*scheme);
         }
         let probe = |scheme| {
             let url = Url::new(scheme, authority, "/v2/")
                 .map_err(|error| Lost { cause: error.to_string(), kind: Kind::Hopeless })?;
-            let unverified = self.may_be_unverified(authority);
             wire.send(Question {
                 url: &url,
                 headers: HeaderMap::new(),
                 deed: Deed::Get,
-                unverified,
+                trust: *self,
                 probing: true,
             })
         };
@@ -91,7 +122,10 @@ mod tests {
 
     #[test]
     fn who_may_be_plain() {
-        let hosts = Hosts::new(vec!["Old.example".into(), "one.example:5000".into()]);
+        let insecure = vec!["Old.example".into(), "one.example:5000".into()];
+        let hosts = Hosts::new(insecure, Registries::default());
+        let reference = "r.example/x".parse().unwrap();
+        let trust = hosts.trust(&reference);
         for (authority, plain, unverified) in [
             ("localhost", true, false),
             ("LOCALHOST:5000", true, false),
@@ -110,7 +144,7 @@ mod tests {
             ("[::2]", false, false),
             ("registry-1.docker.io", false, false),
         ] {
-            let found = (hosts.may_be_plain(authority), hosts.may_be_unverified(authority));
+            let found = (trust.may_be_plain(authority), trust.may_be_unverified(authority));
             assert_eq!(found, (plain, unverified), "{authority}");
         }
     }

@@ -15,12 +15,17 @@ mod referrers;
 mod session;
 mod upload;
 
+mod agents;
 mod auth;
+mod certificates;
 mod challenge;
 mod credentials;
 mod hosts;
+mod proxy;
 mod redirect;
+mod registries;
 mod retry;
+mod search;
 mod url;
 mod wire;
 
@@ -33,8 +38,11 @@ pub mod fuzzing;
 mod robustness;
 
 pub use blob::Blob;
+pub use certificates::CertificateDirectories;
 pub use client::{Client, Fetched, Options};
-pub use credentials::{Credentials, CredentialsError, Places};
+pub use credentials::{Credentials, CredentialsError, Keeper, Places};
 pub use error::{Error, Said, Violation};
+pub use proxy::Proxies;
+pub use registries::{Configuration, Registries, RegistriesError, ShortNameError};
 pub use retry::{Backoff, Retry};
 pub use upload::{Open, Upload};

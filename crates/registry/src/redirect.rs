@@ -6,7 +6,7 @@ use std::io::Read;
 use ureq::http::{HeaderMap, HeaderValue, Method, header};
 
 use crate::error::Violation;
-use crate::hosts::Hosts;
+use crate::hosts::Trust;
 use crate::url::{Scheme, Url, UrlError};
 use crate::wire::{Answer, Deed, Kind, Lost, Question, Wire};
 
@@ -37,7 +37,7 @@ pub(crate) type Open<'a> = &'a mut dyn FnMut() -> std::io::Result<Box<dyn Read +
 /// among them, go along. Bytes go only where a redirect lets them be bytes (307 and 308); any other is an answer.
 pub(crate) fn follow(
     wire: &Wire,
-    hosts: &Hosts,
+    trust: Trust<'_>,
     start: &Url,
     headers: &HeaderMap,
     authorization: Option<&HeaderValue>,
@@ -52,7 +52,6 @@ pub(crate) fn follow(
         if let Some(authorization) = authorization {
             headers.insert(header::AUTHORIZATION, authorization.clone());
         }
-        let unverified = hosts.may_be_unverified(&host);
         let lost = |lost| Astray::Lost { host: host.clone(), lost };
         let mut reader;
         let deed = match sent {
@@ -65,7 +64,7 @@ pub(crate) fn follow(
             }
         };
         let mut answer =
-            wire.send(Question { url: &url, headers, deed, unverified, probing: false }).map_err(lost)?;
+            wire.send(Question { url: &url, headers, deed, trust, probing: false }).map_err(lost)?;
         let moved = match sent {
             Sent::Bytes { .. } => matches!(answer.status, 307 | 308),
             Sent::Nothing | Sent::Head => matches!(answer.status, 301 | 302 | 303 | 307 | 308),
@@ -74,7 +73,7 @@ pub(crate) fn follow(
             return Ok(answer);
         }
         let astray = |violation| Astray::Violation { host: host.clone(), violation };
-        let next = target(hosts, &url, &answer).map_err(astray)?;
+        let next = target(trust, &url, &answer).map_err(astray)?;
         if seen.len() > HOPS_MAX {
             return Err(astray(Violation::RedirectLimit(HOPS_MAX)));
         }
@@ -87,13 +86,13 @@ pub(crate) fn follow(
     }
 }
 
-fn target(hosts: &Hosts, url: &Url, answer: &Answer) -> Result<Url, Violation> {
+fn target(trust: Trust<'_>, url: &Url, answer: &Answer) -> Result<Url, Violation> {
     let location = answer.headers.get(header::LOCATION).ok_or(Violation::RedirectNowhere)?;
-    next(hosts, url, location.as_bytes())
+    next(trust, url, location.as_bytes())
 }
 
 /// Where a `Location` leads to from `url`, if that may be.
-pub(crate) fn next(hosts: &Hosts, url: &Url, location: &[u8]) -> Result<Url, Violation> {
+pub(crate) fn next(trust: Trust<'_>, url: &Url, location: &[u8]) -> Result<Url, Violation> {
     let next = str::from_utf8(location)
         .map_err(|_| UrlError::Malformed)
         .and_then(|location| url.join(location))
@@ -101,7 +100,7 @@ pub(crate) fn next(hosts: &Hosts, url: &Url, location: &[u8]) -> Result<Url, Vio
     if next.scheme == Scheme::Http && url.scheme == Scheme::Https {
         return Err(Violation::RedirectDowngrade(next.authority()));
     }
-    if next.scheme == Scheme::Http && !hosts.may_be_plain(&next.authority()) {
+    if next.scheme == Scheme::Http && !trust.may_be_plain(&next.authority()) {
         return Err(Violation::RedirectPlain(next.authority()));
     }
     Ok(next)

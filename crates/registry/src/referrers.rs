@@ -6,8 +6,9 @@ use oci::{DOCUMENT_MAX, Descriptor, Document, Index, MediaType, Reference};
 use ureq::http::header;
 
 use crate::client::{Client, name};
-use crate::error::{Error, Violation, quote};
+use crate::error::{Error, Said, Violation, quote};
 use crate::redirect::{Sent, next};
+use crate::registries::Site;
 use crate::retry::Attempts;
 use crate::session::{Ask, network, violates};
 use crate::url::{Url, encode};
@@ -36,9 +37,28 @@ impl Client {
         artifact_type: &str,
     ) -> Result<Vec<Descriptor>, Error> {
         let what = format!("referrers of {}@{subject}", name(reference));
+        let (found, _) = self.somewhere(reference, |site| {
+            let found = self.referrers_at(site, &what, subject, artifact_type)?;
+            if found.is_empty() && site.mirror {
+                // It may not know what it has not been asked for yet.
+                let host = site.reference.host().into();
+                return Err(Error::NotFound { what: what.clone(), host, said: Said::default() });
+            }
+            Ok(found)
+        })?;
+        Ok(found)
+    }
+
+    fn referrers_at(
+        &self,
+        site: &Site,
+        what: &str,
+        subject: &Digest,
+        artifact_type: &str,
+    ) -> Result<Vec<Descriptor>, Error> {
         let path = format!("referrers/{subject}?artifactType={}", encode(artifact_type));
         let accept = Some(MediaType::OCI_INDEX.to_string());
-        let mut ask = Ask { accept, ..Ask::new(reference, what, path) };
+        let mut ask = Ask { accept, ..Ask::at(site, what.into(), path) };
         let mut found = Vec::new();
         for _ in 0..PAGES_MAX {
             match self.page(&ask)? {
@@ -47,7 +67,7 @@ impl Client {
                     ask.place = next;
                 }
                 Page::Unknown if ask.place.is_none() => {
-                    found = self.tagged_referrers(reference, subject)?.manifests;
+                    found = self.tagged_referrers(site, subject)?.manifests;
                 }
                 Page::Unknown => break,
             }
@@ -69,8 +89,10 @@ impl Client {
         descriptor: &Descriptor,
     ) -> Result<(), Error> {
         let tag = tag(reference, subject);
+        // What is written must follow from what is there, and not from what a mirror has of it.
+        let itself = Site { reference: reference.clone(), mirror: false };
         for _ in 0..WRITES_MAX {
-            let mut index = self.tagged_referrers(reference, subject)?;
+            let mut index = self.tagged_referrers(&itself, subject)?;
             // Somebody else may have written a list without it in between.
             if index.manifests.iter().any(|known| known.digest == descriptor.digest) {
                 return Ok(());
@@ -97,7 +119,7 @@ impl Client {
                 Ok((answer, used)) => self.session.refused(ask, answer, used),
                 Err(failure) => failure,
             };
-            attempts.failed(&self.session.policy, failure)?;
+            attempts.failed(self.session.policy_of(ask), failure)?;
         }
     }
 
@@ -107,7 +129,7 @@ impl Client {
         let links = answer.headers.get_all(header::LINK).iter().filter_map(|link| link.to_str().ok());
         let place = match links.filter_map(next_link).next() {
             Some(link) => {
-                let place = next(&self.session.hosts, &answer.url, link.as_bytes());
+                let place = next(self.session.hosts.trust(&ask.reference), &answer.url, link.as_bytes());
                 Some(place.map_err(|violation| violates(&ask.what, &host, violation))?)
             }
             None => None,
@@ -116,10 +138,11 @@ impl Client {
     }
 
     /// The list under the tag; an empty one if there is none.
-    fn tagged_referrers(&self, reference: &Reference, subject: &Digest) -> Result<Index, Error> {
-        let tag = tag(reference, subject);
-        match self.manifest(&tag) {
-            Ok(fetched) => parse(&format!("manifest {tag}"), reference.host(), &fetched.bytes),
+    fn tagged_referrers(&self, site: &Site, subject: &Digest) -> Result<Index, Error> {
+        let tag = tag(&site.reference, subject);
+        let tagged = Site { reference: tag.clone(), mirror: site.mirror };
+        match self.manifest_at(&tag, &tagged) {
+            Ok(fetched) => parse(&format!("manifest {tag}"), tag.host(), &fetched.bytes),
             Err(Error::NotFound { .. }) => Ok(Index::new(Vec::new())),
             Err(error) => Err(error),
         }

@@ -39,12 +39,15 @@ pub struct Retry<'a> {
     pub attempts: u32,
     /// How long it is until the next one.
     pub wait: Duration,
+    /// Who is asked instead, where it is not the same host again.
+    pub elsewhere: Option<&'a str>,
 }
 
 pub(crate) type OnRetry = Arc<dyn Fn(&Retry<'_>) + Send + Sync>;
 pub(crate) type Sleep = Arc<dyn Fn(Duration) + Send + Sync>;
 
 /// What makes every [`Attempts`].
+#[derive(Clone)]
 pub(crate) struct Policy {
     pub(crate) attempts: u32,
     pub(crate) backoff: Backoff,
@@ -107,7 +110,13 @@ impl Attempts {
         }
         let wait = retry_after.unwrap_or_else(|| policy.backoff.wait(self.failures, random()));
         if let Some(on_retry) = &policy.on_retry {
-            on_retry(&Retry { error: &error, failures: self.failures, attempts: limit, wait });
+            on_retry(&Retry {
+                error: &error,
+                failures: self.failures,
+                attempts: limit,
+                wait,
+                elsewhere: None,
+            });
         }
         (policy.sleep)(wait);
         Ok(())

@@ -10,6 +10,7 @@ use crate::auth::{Auth, Authorization, Used};
 use crate::error::{Said, Violation};
 use crate::hosts::Hosts;
 use crate::redirect::{Astray, Sent, follow};
+use crate::registries::Site;
 use crate::retry::{Attempts, Chance, Failure, Policy, retry_after};
 use crate::url::Url;
 use crate::wire::{Answer, Kind, Lost, Wire};
@@ -23,6 +24,8 @@ pub(crate) struct Session {
     pub(crate) hosts: Hosts,
     pub(crate) auth: Auth,
     pub(crate) policy: Policy,
+    /// What holds for mirrors.
+    pub(crate) mirrors: Policy,
 }
 
 /// A question.
@@ -41,21 +44,26 @@ pub(crate) struct Ask {
     /// Headers that only this question has.
     pub(crate) headers: Vec<(HeaderName, String)>,
     pub(crate) access: Access,
+    /// Whether it goes to a mirror: somebody else than whom the user named.
+    pub(crate) mirror: bool,
 }
 
 /// What is to be done in a repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
+    /// Only to be let in.
+    Enter,
     Pull,
     PullPush,
 }
 
 impl Access {
-    /// The actions in a token's scope.
-    pub(crate) fn actions(self) -> &'static str {
+    /// The scope of a token for a repository.
+    pub(crate) fn scope(self, repository: &str) -> String {
         match self {
-            Access::Pull => "pull",
-            Access::PullPush => "pull,push",
+            Access::Enter => String::new(),
+            Access::Pull => format!("repository:{repository}:pull"),
+            Access::PullPush => format!("repository:{repository}:pull,push"),
         }
     }
 }
@@ -72,7 +80,13 @@ impl Ask {
             from: None,
             headers: Vec::new(),
             access: Access::Pull,
+            mirror: false,
         }
+    }
+
+    /// The same at one of the repository's sites.
+    pub(crate) fn at(site: &Site, what: String, path: String) -> Ask {
+        Ask { mirror: site.mirror, ..Ask::new(&site.reference, what, path) }
     }
 }
 
@@ -82,9 +96,14 @@ impl Session {
         loop {
             match self.once(ask) {
                 Ok(answer) => return Ok(answer),
-                Err(failure) => attempts.failed(&self.policy, failure)?,
+                Err(failure) => attempts.failed(self.policy_of(ask), failure)?,
             }
         }
+    }
+
+    /// How often something is tried.
+    pub(crate) fn policy_of(&self, ask: &Ask) -> &Policy {
+        if ask.mirror { &self.mirrors } else { &self.policy }
     }
 
     fn once(&self, ask: &Ask) -> Result<Answer, Failure> {
@@ -94,6 +113,17 @@ impl Session {
             206 | 416 if ask.from.is_some() => Ok(answer),
             206 => Err(violates(&ask.what, &answer.url.authority(), Violation::Range).into()),
             _ => Err(self.refused(ask, answer, used)),
+        }
+    }
+
+    /// Asks to be let into the registry, and says whether it wanted to know who we are.
+    pub(crate) fn enter(&self, ask: &Ask) -> Result<bool, Failure> {
+        let place = self.home(ask)?.join("/v2/").map_err(|error| hopeless(ask, error.to_string()))?;
+        let ask = Ask { place: Some(place), access: Access::Enter, ..ask.clone() };
+        let (answer, used) = self.exchange(&ask, &mut Sent::Nothing)?;
+        match answer.status {
+            200 => Ok(used.authorization.is_some()),
+            _ => Err(self.refused(&ask, answer, used)),
         }
     }
 
@@ -127,7 +157,9 @@ impl Session {
     /// Where the registry is.
     pub(crate) fn home(&self, ask: &Ask) -> Result<Url, Failure> {
         let host = ask.reference.host();
-        let scheme = self.hosts.scheme(&self.wire, host).map_err(|lost| network(&ask.what, host, lost))?;
+        self.hosts.registries().check(&ask.reference)?;
+        let trust = self.hosts.trust(&ask.reference);
+        let scheme = trust.scheme(&self.wire).map_err(|lost| network(&ask.what, host, lost))?;
         Url::new(scheme, host, "/").map_err(|error| hopeless(ask, error.to_string()))
     }
 
@@ -167,7 +199,7 @@ impl Session {
             headers.insert(header::RANGE, range);
         }
         let authorization = authorization.map(Authorization::header);
-        follow(&self.wire, &self.hosts, url, &headers, authorization.as_ref(), sent)
+        follow(&self.wire, self.hosts.trust(&ask.reference), url, &headers, authorization.as_ref(), sent)
             .map_err(|astray| wrong(&ask.what, astray))
     }
 }

@@ -357,7 +357,8 @@ impl Upload {
     fn location(&self, answer: &Answer) -> Result<Url, Failure> {
         let violates = |violation| violates(&self.ask.what, &answer.url.authority(), violation);
         let location = answer.headers.get(header::LOCATION).ok_or_else(|| violates(Violation::NoLocation))?;
-        Ok(next(&self.session.hosts, &answer.url, location.as_bytes()).map_err(violates)?)
+        Ok(next(self.session.hosts.trust(&self.ask.reference), &answer.url, location.as_bytes())
+            .map_err(violates)?)
     }
 
     /// Says what an answer means that is not the hoped-for one. An upload that the registry does not know any

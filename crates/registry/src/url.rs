@@ -79,7 +79,13 @@ impl Url {
         (self.scheme, &self.host, self.port()) == (other.scheme, &other.host, other.port())
     }
 
-    fn port(&self) -> u16 {
+    /// Without the port; an IPv6 address stands in brackets.
+    pub(crate) fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The port, stated or not.
+    pub(crate) fn port(&self) -> u16 {
         self.port.unwrap_or(match self.scheme {
             Scheme::Https => 443,
             Scheme::Http => 80,

@@ -2,18 +2,16 @@
 
 use std::collections::HashSet;
 use std::io::{self, Read as _};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use ureq::http::{HeaderMap, HeaderValue, Method, Request};
-use ureq::tls::{Certificate, RootCerts, TlsConfig};
-use ureq::{Agent, BodyReader, SendBody};
+use ureq::{BodyReader, SendBody};
 
-use crate::Error;
+use crate::agents::Agents;
+use crate::hosts::Trust;
 use crate::url::{Scheme, Url};
 
-/// How long making a connection may take, TLS included, before the next address or attempt has its turn.
-const CONNECT_MAX: Duration = Duration::from_secs(30);
 /// How long it may take while we find out whether a host speaks TLS at all: one that does not may wait for
 /// more of what it takes for a request.
 const PROBE_MAX: Duration = Duration::from_secs(10);
@@ -23,8 +21,6 @@ const DRAIN_MAX: u64 = 64 << 10;
 /// Below this many bytes a second, over one idle timeout, a connection counts as dead: a byte now and then
 /// would otherwise hold a pull for ever.
 const SLOWEST: f64 = 1024.0;
-/// Connections kept open to one host: as many as blobs are likely to be fetched at once.
-const IDLE_CONNECTIONS: usize = 16;
 
 /// How the standard library starts to say that a name has no address, which has no kind of its own.
 const LOOKUP: &str = "failed to lookup address information: ";
@@ -33,10 +29,7 @@ const LOOKUP_PASSING: [&str; 2] = ["Temporary failure in name resolution", "Try 
 
 /// Speaks HTTP to anybody.
 pub(crate) struct Wire {
-    /// For hosts that must show a certificate.
-    verified: Agent,
-    /// For hosts whose certificate nobody checks.
-    unverified: Agent,
+    agents: Agents,
     idle_timeout: Duration,
     /// Hosts that have answered: what they fail at now, they could do before.
     answered: Mutex<HashSet<String>>,
@@ -47,7 +40,7 @@ pub(crate) struct Question<'a> {
     pub(crate) url: &'a Url,
     pub(crate) headers: HeaderMap,
     pub(crate) deed: Deed<'a>,
-    pub(crate) unverified: bool,
+    pub(crate) trust: Trust<'a>,
     /// Whether it only serves to find out what the host speaks.
     pub(crate) probing: bool,
 }
@@ -93,48 +86,15 @@ pub(crate) enum Kind {
 }
 
 impl Wire {
-    /// Trusts the system's roots, or the bundled ones where the system has none, and `extra_roots` (PEM).
-    pub(crate) fn new(
-        user_agent: &str,
-        idle_timeout: Duration,
-        extra_roots: &[Vec<u8>],
-    ) -> Result<Wire, Error> {
-        let roots = RootCerts::Specific(Arc::new(roots(extra_roots)?));
-        let agent = |unverified: bool| {
-            let tls = TlsConfig::builder()
-                .root_certs(roots.clone())
-                .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
-                .disable_verification(unverified)
-                .build();
-            Agent::config_builder()
-                .tls_config(tls)
-                .proxy(None)
-                .user_agent(user_agent)
-                // A blob is the bytes as they lie in the registry; no one may compress them on the way.
-                .accept_encoding("identity")
-                .http_status_as_error(false)
-                .max_redirects(0)
-                .max_redirects_will_error(false)
-                .max_idle_connections(2 * IDLE_CONNECTIONS)
-                .max_idle_connections_per_host(IDLE_CONNECTIONS)
-                .input_buffer_size(128 << 10)
-                .timeout_resolve(Some(CONNECT_MAX.min(idle_timeout)))
-                .timeout_connect(Some(CONNECT_MAX.min(idle_timeout)))
-                .timeout_send_request(Some(idle_timeout))
-                // Sending one may take as long as well, if every write gets rid of something.
-                .timeout_per_write(Some(idle_timeout))
-                .timeout_recv_response(Some(idle_timeout))
-                // A body may take as long as it likes, but every read of it must bring something.
-                .timeout_per_read(Some(idle_timeout))
-                .build()
-                .new_agent()
-        };
-        let answered = Mutex::default();
-        Ok(Wire { verified: agent(false), unverified: agent(true), idle_timeout, answered })
+    pub(crate) fn new(agents: Agents) -> Wire {
+        Wire { idle_timeout: agents.idle_timeout, agents, answered: Mutex::default() }
     }
 
     pub(crate) fn send(&self, question: Question<'_>) -> Result<Answer, Lost> {
-        let agent = if question.unverified { &self.unverified } else { &self.verified };
+        let (agent, proxy) = self
+            .agents
+            .of(question.trust, question.url)
+            .map_err(|cause| Lost { cause, kind: Kind::Hopeless })?;
         let mut request = Request::builder().uri(question.url.full());
         if let Some(headers) = request.headers_mut() {
             *headers = question.headers;
@@ -170,6 +130,9 @@ impl Wire {
             }
             Err(error) => {
                 let mut lost = lost(error, self.idle_timeout);
+                if let Some(proxy) = proxy {
+                    lost.cause = format!("through the proxy {proxy}: {}", lost.cause);
+                }
                 if lost.kind == Kind::Unreached && answered.contains(&authority) {
                     lost.kind = Kind::Broken;
                 }
@@ -266,10 +229,21 @@ fn lost(error: ureq::Error, idle_timeout: Duration) -> Lost {
         E::HostNotFound => ("the host has no address".to_string(), Kind::Hopeless),
         E::Io(error) => io(error),
         E::Rustls(error) => tls(error),
+        E::ConnectProxyFailed(reason) => refused_by_proxy(reason),
         E::Protocol(_) | E::ConnectionFailed | E::BodyStalled => (error.to_string(), Kind::Broken),
         _ => (error.to_string(), Kind::Hopeless),
     };
     Lost { cause, kind }
+}
+
+/// What a proxy answered that did not connect us. The library says it in words, of which the last is the status.
+fn refused_by_proxy(reason: &str) -> (String, Kind) {
+    match reason.rsplit('/').next().and_then(|status| status.parse::<u16>().ok()) {
+        Some(407) => ("it wants a user's name and password, or others (407)".into(), Kind::Hopeless),
+        Some(status @ (429 | 500..600)) => (format!("it answered {status}"), Kind::Broken),
+        Some(status) => (format!("it answered {status}"), Kind::Hopeless),
+        None => ("it did not answer".into(), Kind::Broken),
+    }
 }
 
 fn io(error: &io::Error) -> (String, Kind) {
@@ -295,8 +269,27 @@ fn tls(error: &rustls::Error) -> (String, Kind) {
         rustls::Error::InvalidCertificate(cause) => {
             (format!("its certificate is not trusted: {}", distrust(cause)), Kind::Certificate)
         }
+        rustls::Error::AlertReceived(alert) if alert_about_us(*alert) => {
+            (format!("it wants another client certificate than it was shown ({alert:?})"), Kind::Certificate)
+        }
         error => (format!("tls: {error}"), Kind::Broken),
     }
+}
+
+/// Whether a host ends the connection because of what we have shown it, which may be nothing.
+fn alert_about_us(alert: rustls::AlertDescription) -> bool {
+    use rustls::AlertDescription as A;
+    matches!(
+        alert,
+        A::CertificateRequired
+            | A::BadCertificate
+            | A::UnsupportedCertificate
+            | A::CertificateRevoked
+            | A::CertificateExpired
+            | A::CertificateUnknown
+            | A::UnknownCA
+            | A::AccessDenied
+    )
 }
 
 /// Why a certificate is no good, for people.
@@ -331,32 +324,6 @@ fn seconds(duration: Duration) -> String {
     } else {
         format!("{:.1}", duration.as_secs_f64())
     }
-}
-
-/// The system's roots are looked for where the platform has them, or where `SSL_CERT_FILE` and `SSL_CERT_DIR`
-/// say. A machine without any, such as a bare container, gets Mozilla's, which are built in.
-fn roots(extra: &[Vec<u8>]) -> Result<Vec<Certificate<'static>>, Error> {
-    let system = rustls_native_certs::load_native_certs().certs;
-    let mut roots: Vec<_> = system.iter().map(|der| Certificate::from_der(der).to_owned()).collect();
-    if roots.is_empty() {
-        roots =
-            webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().map(|der| Certificate::from_der(der)).collect();
-    }
-    for pem in extra {
-        let mut found = false;
-        for item in ureq::tls::parse_pem(pem) {
-            if let ureq::tls::PemItem::Certificate(certificate) =
-                item.map_err(|error| Error::Root(error.to_string()))?
-            {
-                found = true;
-                roots.push(certificate);
-            }
-        }
-        if !found {
-            return Err(Error::Root("there is no certificate in it".into()));
-        }
-    }
-    Ok(roots)
 }
 
 /// Whether anybody may listen to what is said under this URL.

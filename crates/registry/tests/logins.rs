@@ -12,7 +12,7 @@ use common::{client, client_with_config, fetch, layer, message, noise, options, 
 use serde_json::json;
 use testkit::registry::{Access, Exchange, FakeRegistry, Fault, Response, fault};
 use testkit::tools;
-use unlade_registry::{Client, Credentials, Error, Options, Places};
+use unlade_registry::{Client, Credentials, Error, Keeper, Options, Places};
 
 /// The `Authorization` of every request to the registry itself, `-` where there was none.
 fn sent(registry: &FakeRegistry) -> Vec<String> {
@@ -450,6 +450,90 @@ fn helpers() {
     fs::write(&log, "").unwrap();
     client_with_config(&directory, r#"{"credsStore":"fails"}"#).manifest(&reference(&registry)).unwrap();
     assert_eq!(fs::read_to_string(&log).unwrap(), "");
+}
+
+/// What keeps logins: the helper that the file names for the registry, else the file.
+#[test]
+fn helpers_keep_logins() {
+    let directory = tempfile::tempdir().unwrap();
+    let log = directory.path().join("log");
+    let write = |name: &str, script: &str| {
+        let path = directory.path().join(format!("docker-credential-{name}"));
+        let text = format!("#!/bin/sh\necho {name} $1 $(cat) >> {}\n{script}\n", log.display());
+        let staged = directory.path().join("staged");
+        fs::write(&staged, text).unwrap();
+        tools::run(tools::command("cp").arg(&staged).arg(&path)).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    write("good", "");
+    write("fails", "echo the keychain is locked; exit 1");
+    write("tells", "echo it is hunter2; exit 1");
+    write("none", "echo credentials not found in native keychain; exit 1");
+    let file = directory.path().join("auth.json");
+    let helpers = json!({
+        "good.example": "good", "docker.io": "good", "fails.example": "fails", "tells.example": "tells",
+        "none.example": "none", "absent.example": "absent",
+    });
+    fs::write(&file, json!({"credHelpers": helpers, "auths": {"good.example": {}}}).to_string()).unwrap();
+    let keeper = Keeper { file: file.clone(), helpers: Some(vec![directory.path().into()]) };
+    let said = |result: Result<String, unlade_registry::CredentialsError>| match result {
+        Ok(done) => done,
+        Err(error) => error.to_string().replace(&format!("(from {})", file.display()), "(from FILE)"),
+    };
+    let keep = |registry: &str| said(keeper.keep(registry, "me", "hunter2").map(|()| "kept".into()));
+    let forget = |registry: &str| said(keeper.forget(registry).map(|had| had.to_string()));
+    let failed = |name: &str, deed: &str, cause: &str| {
+        format!(
+            "credential helper docker-credential-{name} (from FILE) did not {deed} the login for {name}.example: {cause}"
+        )
+    };
+    assert_eq!(keep("good.example"), "kept");
+    assert_eq!(keep("docker.io"), "kept");
+    assert_eq!(keep("fails.example"), failed("fails", "store", "it failed: the keychain is locked"));
+    assert_eq!(keep("tells.example"), failed("tells", "store", "it failed"));
+    assert_eq!(keep("absent.example"), failed("absent", "store", "it is not installed"));
+    assert!(!fs::read_to_string(&file).unwrap().contains("hunter2"));
+    assert_eq!(forget("good.example"), "true");
+    assert_eq!(forget("none.example"), "false");
+    assert_eq!(forget("fails.example"), failed("fails", "erase", "it failed: the keychain is locked"));
+    let log = fs::read_to_string(&log).unwrap();
+    let first: Vec<_> = log.lines().take(2).collect();
+    let login = |server: &str| format!(r#"{{"Secret":"hunter2","ServerURL":"{server}","Username":"me"}}"#);
+    assert_eq!(
+        first,
+        [
+            format!("good store {}", login("good.example")),
+            format!("good store {}", login("https://index.docker.io/v1/"))
+        ]
+    );
+    assert!(
+        log.ends_with("good erase good.example\nnone erase none.example\nfails erase fails.example\n"),
+        "{log}"
+    );
+}
+
+/// Being let in: with the login that is given, and no other; and a token for nothing in particular.
+#[test]
+fn being_let_in() {
+    let registry = start();
+    let client = |password: &str| {
+        let credentials = Credentials::none().with_login("user", password);
+        Client::new(Options { credentials, ..options().0 }).unwrap()
+    };
+    assert!(!client("pass").enter(&reference(&registry)).unwrap());
+    registry.require(Access::Basic("user:pass".into()));
+    assert!(client("pass").enter(&reference(&registry)).unwrap());
+    let denied =
+        "access to registry HOST is denied: HOST answered 401 (UNAUTHORIZED: authentication required)";
+    assert_eq!(message(client("hunter2").enter(&reference(&registry)), &registry), denied);
+    let Access::Bearer { login, .. } = Access::bearer_for(Some("user:pass"), None) else { return };
+    let challenges = vec![r#"Bearer realm="{realm}",service="test""#.to_string()];
+    registry.require(Access::Bearer { challenges, login, identity: None });
+    assert!(client("pass").enter(&reference(&registry)).unwrap());
+    assert_eq!(token_queries(&registry), ["service=test&account=user"]);
+    let denied =
+        "access to token for registry HOST is denied: HOST answered 401 (incorrect username or password)";
+    assert_eq!(message(client("hunter2").enter(&reference(&registry)), &registry), denied);
 }
 
 #[test]

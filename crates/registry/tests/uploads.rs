@@ -224,6 +224,11 @@ fn what_cannot_be() {
     let other = Digest::sha256(b"other");
     let elsewhere = FakeRegistry::start();
     let at = |place: &str| fault::header("Location", place);
+    let gone = Fault::new(|request, answer| {
+        if request.method != "POST" {
+            *answer = Response::status(404);
+        }
+    });
     let without = |name: &'static str| {
         Fault::new(move |_, answer| answer.headers.retain(|(known, _)| !known.eq_ignore_ascii_case(name)))
     };
@@ -248,7 +253,7 @@ fn what_cannot_be() {
             "HOST answered 400 (SIZE_INVALID: no\\u{1b})".into(),
         ),
         ("/uploads/", fault::status(500), "HOST answered 500; gave up after 5 attempts".into()),
-        ("/uploads/1", fault::status(404), "".into()),
+        ("/uploads/", gone, String::new()),
     ] {
         let registry = FakeRegistry::start();
         registry.always(path, fault);

@@ -10,6 +10,7 @@ pub mod judge;
 pub mod large;
 pub mod layout;
 pub mod listing;
+pub mod proxy;
 pub mod registry;
 pub mod stack;
 pub mod tarball;

@@ -15,6 +15,7 @@ pub mod debian;
 pub mod fault;
 mod message;
 mod serve;
+pub mod tokens;
 mod uploads;
 
 pub use access::Access;

@@ -11,6 +11,7 @@ use ureq::http::{HeaderMap, HeaderValue};
 use super::{Authorization, Bearer, lock};
 use crate::credentials::{Login, Secret};
 use crate::error::Violation;
+use crate::hosts::Trust;
 use crate::redirect::{Sent, follow};
 use crate::retry::Failure;
 use crate::session::{Ask, Session, network, refused, violates, wrong};
@@ -93,17 +94,21 @@ impl Tokens {
 fn fetch(session: &Session, ask: &Ask, bearer: &Bearer, login: &Login) -> Result<Token, Failure> {
     let asked = Instant::now();
     let what = format!("token for {}", ask.what);
-    let realm = realm(session, &what, bearer)?;
+    let trust = session.hosts.trust(&ask.reference);
+    let realm = realm(trust, &what, bearer)?;
     let mut answer = match login {
-        Login::Identity { token, .. } => match refresh(session, &what, bearer, &realm, token)? {
-            answer if matches!(answer.status, 401 | 404 | 405) => get(session, &what, bearer, &realm, login)?,
+        Login::Identity { token, .. } => match refresh(session, trust, &what, bearer, &realm, token)? {
+            answer if matches!(answer.status, 401 | 404 | 405) => {
+                get(session, trust, &what, bearer, &realm, login)?
+            }
             answer => answer,
         },
-        login => get(session, &what, bearer, &realm, login)?,
+        login => get(session, trust, &what, bearer, &realm, login)?,
     };
     if answer.status != 200 {
         let anonymous = matches!(login, Login::Anonymous);
-        return Err(refused(&what, answer, Some(bearer.scope.clone()), anonymous));
+        let scope = Some(bearer.scope.clone()).filter(|scope| !scope.is_empty());
+        return Err(refused(&what, answer, scope, anonymous));
     }
     let host = answer.url.authority();
     let body = answer.body.read_all(TOKEN_ANSWER_MAX).map_err(|lost| network(&what, &host, lost))?;
@@ -122,11 +127,11 @@ pub(crate) fn granted(body: &[u8], asked: Instant) -> Option<Token> {
 }
 
 /// Where tokens are: nowhere that others could listen in.
-fn realm(session: &Session, what: &str, bearer: &Bearer) -> Result<Url, Failure> {
+fn realm(trust: Trust<'_>, what: &str, bearer: &Bearer) -> Result<Url, Failure> {
     let violates = |violation| violates(what, &bearer.host, violation);
     let url = Url::parse(&bearer.realm).map_err(|error| violates(Violation::Realm(error.to_string())))?;
-    let plain_registry = session.hosts.may_be_plain(&bearer.host);
-    if is_plain(&url) && !(plain_registry && session.hosts.may_be_plain(&url.authority())) {
+    let plain_registry = trust.may_be_plain(&bearer.host);
+    if is_plain(&url) && !(plain_registry && trust.may_be_plain(&url.authority())) {
         return Err(violates(Violation::RealmPlain(url.authority())).into());
     }
     Ok(url)
@@ -135,6 +140,7 @@ fn realm(session: &Session, what: &str, bearer: &Bearer) -> Result<Url, Failure>
 /// The old way, which every token server knows.
 fn get(
     session: &Session,
+    trust: Trust<'_>,
     what: &str,
     bearer: &Bearer,
     realm: &Url,
@@ -157,13 +163,14 @@ fn get(
         _ => None,
     };
     let authorization = authorization.as_ref().map(Authorization::header);
-    follow(&session.wire, &session.hosts, &url, &headers(), authorization.as_ref(), &mut Sent::Nothing)
+    follow(&session.wire, trust, &url, &headers(), authorization.as_ref(), &mut Sent::Nothing)
         .map_err(|astray| wrong(what, astray))
 }
 
 /// OAuth's way, for identity tokens. The form holds a secret, so no redirect is followed.
 fn refresh(
     session: &Session,
+    trust: Trust<'_>,
     what: &str,
     bearer: &Bearer,
     realm: &Url,
@@ -171,13 +178,13 @@ fn refresh(
 ) -> Result<Answer, Failure> {
     let mut form = vec![("grant_type", "refresh_token"), ("client_id", CLIENT_ID)];
     form.extend(bearer.service.as_deref().map(|service| ("service", service)));
-    form.extend([("scope", bearer.scope.as_str()), ("refresh_token", token.expose())]);
+    form.extend(Some(("scope", bearer.scope.as_str())).filter(|(_, scope)| !scope.is_empty()));
+    form.push(("refresh_token", token.expose()));
     let form: Vec<String> = form.iter().map(|(name, value)| format!("{name}={}", encode(value))).collect();
     let host = realm.authority();
-    let unverified = session.hosts.may_be_unverified(&host);
     let form = form.join("&");
     let deed = Deed::Form(&form);
-    let question = Question { url: realm, headers: headers(), deed, unverified, probing: false };
+    let question = Question { url: realm, headers: headers(), deed, trust, probing: false };
     session.wire.send(question).map_err(|lost| network(what, &host, lost))
 }
 

@@ -59,11 +59,9 @@ impl File {
     }
 
     /// The helpers to ask, in this order.
-    pub(super) fn helpers(&self, reference: &Reference) -> Vec<&str> {
+    pub(super) fn helpers(&self, registry: &str) -> Vec<&str> {
         let own = self.content.cred_helpers.iter().flatten();
-        let own = own
-            .filter(|(key, _)| place(key) == canonical(reference.registry()))
-            .map(|(_, name)| name.as_str());
+        let own = own.filter(|(key, _)| place(key) == canonical(registry)).map(|(_, name)| name.as_str());
         let general = self.content.creds_store.as_deref();
         own.take(1).chain(general).filter(|name| !name.is_empty()).collect()
     }
@@ -112,7 +110,7 @@ impl Entry {
 }
 
 /// What a key stands for. Docker's keys are hosts, or URLs of APIs long gone: `https://index.docker.io/v1/`.
-fn place(key: &str) -> String {
+pub(super) fn place(key: &str) -> String {
     let url = key.strip_prefix("https://").or_else(|| key.strip_prefix("http://"));
     let place = match url {
         Some(url) => url.split('/').next().unwrap_or_default(),
@@ -239,7 +237,7 @@ mod tests {
             ("b.io/x", &["all"]),
             ("c.io/x", &["all"]),
         ] {
-            assert_eq!(file.helpers(&name.parse().unwrap()), helpers, "{name}");
+            assert_eq!(file.helpers(name.parse::<Reference>().unwrap().registry()), helpers, "{name}");
         }
     }
 }

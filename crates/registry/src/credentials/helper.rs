@@ -34,6 +34,56 @@ pub(super) fn get(
     server: &str,
     timeout: Duration,
 ) -> Result<Option<Login>, String> {
+    let (output, success) = run(name, directories, "get", server.as_bytes(), timeout)?;
+    if !success {
+        return refusal(&output).map_or(Ok(None), Err);
+    }
+    let output: Output =
+        serde_json::from_slice(&output).map_err(|_| "it printed something else".to_string())?;
+    if output.username.is_empty() && output.secret.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(Login::new(output.username, output.secret)))
+}
+
+/// Gives a helper a login to keep.
+pub(super) fn store(
+    name: &str,
+    directories: Option<&[PathBuf]>,
+    server: &str,
+    (user, password): (&str, &str),
+    timeout: Duration,
+) -> Result<(), String> {
+    let input = serde_json::json!({"ServerURL": server, "Username": user, "Secret": password}).to_string();
+    match run(name, directories, "store", input.as_bytes(), timeout)? {
+        (_, true) => Ok(()),
+        // It may repeat what it was given.
+        (output, false) if String::from_utf8_lossy(&output).contains(password) => Err("it failed".into()),
+        (output, false) => Err(refusal(&output).unwrap_or_else(|| "it failed".into())),
+    }
+}
+
+/// Lets a helper forget a login; whether it had one.
+pub(super) fn erase(
+    name: &str,
+    directories: Option<&[PathBuf]>,
+    server: &str,
+    timeout: Duration,
+) -> Result<bool, String> {
+    match run(name, directories, "erase", server.as_bytes(), timeout)? {
+        (_, true) => Ok(true),
+        (output, false) => refusal(&output).map_or(Ok(false), Err),
+    }
+}
+
+/// Runs a helper to its end: what it printed, and whether it says that all is well.
+fn run(
+    name: &str,
+    directories: Option<&[PathBuf]>,
+    action: &str,
+    input: &[u8],
+    timeout: Duration,
+) -> Result<(Vec<u8>, bool), String> {
     if name.contains(['/', '\\', '\0']) {
         return Err("its name is no program's name".into());
     }
@@ -47,7 +97,7 @@ pub(super) fn get(
             .ok_or("it is not installed")?,
     };
     let mut child = Command::new(program)
-        .arg("get")
+        .arg(action)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -56,7 +106,7 @@ pub(super) fn get(
             std::io::ErrorKind::NotFound => "it is not installed".to_string(),
             _ => format!("it cannot be run: {error}"),
         })?;
-    let ended = talk(&mut child, server, Instant::now() + timeout);
+    let ended = talk(&mut child, input, Instant::now() + timeout);
     if ended.is_none() {
         // Whether it can still be killed or has ended just now makes no difference.
         let _ = child.kill();
@@ -66,22 +116,14 @@ pub(super) fn get(
     if output.len() as u64 > OUTPUT_MAX {
         return Err("it printed too much".into());
     }
-    if !success {
-        return refusal(&output);
-    }
-    let output: Output =
-        serde_json::from_slice(&output).map_err(|_| "it printed something else".to_string())?;
-    if output.username.is_empty() && output.secret.is_empty() {
-        return Ok(None);
-    }
-    Ok(Some(Login::new(output.username, output.secret)))
+    Ok((output, success))
 }
 
-/// Sends the server's name and takes the answer; `None` if that takes too long.
-fn talk(child: &mut Child, server: &str, deadline: Instant) -> Option<(Vec<u8>, bool)> {
+/// Sends what the helper is to know and takes the answer; `None` if that takes too long.
+fn talk(child: &mut Child, input: &[u8], deadline: Instant) -> Option<(Vec<u8>, bool)> {
     if let Some(mut stdin) = child.stdin.take() {
         // A helper that does not want to know the server may have ended already.
-        let _ = stdin.write_all(server.as_bytes());
+        let _ = stdin.write_all(input);
     }
     let stdout = child.stdout.take()?;
     let (sender, receiver) = mpsc::channel();
@@ -105,18 +147,18 @@ fn talk(child: &mut Child, server: &str, deadline: Instant) -> Option<(Vec<u8>, 
     }
 }
 
-/// What a helper that failed printed is a message, unless it looks like a login.
-fn refusal(output: &[u8]) -> Result<Option<Login>, String> {
+/// What a helper that failed printed is a message, unless it looks like a login; `None` says that it has none.
+fn refusal(output: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(output);
     let text = text.trim();
     if NOT_FOUND.contains(&text) {
-        return Ok(None);
+        return None;
     }
     let line = text.lines().next().unwrap_or_default();
     if line.is_empty() || text.contains('{') {
-        return Err("it failed".into());
+        return Some("it failed".into());
     }
-    Err(format!("it failed: {}", quote(line)))
+    Some(format!("it failed: {}", quote(line)))
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
+use super::tokens::{ISSUER, SERVICE, TokenServer};
 use crate::tools;
 
 /// How long a server may take to answer.
@@ -66,6 +67,30 @@ impl Server {
         Ok((Server::start(&extra, home)?, authority))
     }
 
+    /// Starts one over TLS, with a private authority, for whoever shows a certificate of that authority. The
+    /// authority is `ca.pem` in `home`, and the clients' certificate `client.pem` with its key `client.key`.
+    pub fn start_for_clients(home: &Path) -> io::Result<Server> {
+        certificates(home)?;
+        let extra = format!(
+            "  tls: {{certificate: {0}/server.pem, key: {0}/server.key, clientcas: [{0}/ca.pem]}}",
+            home.display()
+        );
+        Server::start(&extra, tempfile::tempdir()?)
+    }
+
+    /// Starts one over TLS, with the private authority `ca.pem` in `home`, that takes the tokens of a server.
+    pub fn start_with_tokens(home: &Path, tokens: &TokenServer) -> io::Result<Server> {
+        certificates(home)?;
+        fs::write(home.join("tokens.pem"), tokens.certificate())?;
+        let extra = format!(
+            "  tls: {{certificate: {0}/server.pem, key: {0}/server.key}}\n\
+             auth: {{token: {{realm: \"{1}\", service: {SERVICE}, issuer: {ISSUER}, rootcertbundle: {0}/tokens.pem}}}}",
+            home.display(),
+            tokens.realm(),
+        );
+        Server::start(&extra, tempfile::tempdir()?)
+    }
+
     /// An image's name in it, in full.
     pub fn name(&self, repository: &str) -> String {
         format!("localhost:{}/{repository}", self.port)
@@ -88,8 +113,8 @@ impl Drop for Server {
     }
 }
 
-/// Makes in `directory` a private authority (`ca.pem`) and a server's certificate from it (`server.pem`,
-/// `server.key`) for localhost.
+/// Makes in `directory` a private authority (`ca.pem`), a server's certificate from it (`server.pem`,
+/// `server.key`) for localhost, and one for clients (`client.pem`, `client.key`).
 fn certificates(directory: &Path) -> io::Result<()> {
     let openssl = |arguments: &str| {
         let mut command = tools::command("openssl");
@@ -100,7 +125,9 @@ fn certificates(directory: &Path) -> io::Result<()> {
     openssl(&format!("req -x509 {key} -keyout ca.key -out ca.pem -subj /CN=test-authority -days 2"))?;
     openssl(&format!("req {key} -keyout server.key -out server.csr -subj /CN=localhost"))?;
     fs::write(directory.join("names"), "subjectAltName=DNS:localhost,IP:127.0.0.1\n")?;
-    openssl(
-        "x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names -out server.pem",
-    )
+    let sign = "-CA ca.pem -CAkey ca.key -CAcreateserial -days 2";
+    openssl(&format!("x509 -req -in server.csr {sign} -extfile names -out server.pem"))?;
+    openssl(&format!("req {key} -keyout client.key -out client.csr -subj /CN=client"))?;
+    fs::write(directory.join("use"), "extendedKeyUsage=clientAuth\n")?;
+    openssl(&format!("x509 -req -in client.csr {sign} -extfile use -out client.pem"))
 }

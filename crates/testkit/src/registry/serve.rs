@@ -23,9 +23,9 @@ pub(super) struct Identity {
 }
 
 impl Identity {
-    /// A certificate for this machine that signs itself.
+    /// A certificate for this machine, and for `registry.test` behind a proxy, that signs itself.
     pub(super) fn new() -> Identity {
-        let names = ["localhost".to_string(), "127.0.0.1".to_string()];
+        let names = ["localhost", "127.0.0.1", "registry.test"].map(String::from);
         let made = rcgen::generate_simple_self_signed(names).expect("a certificate needs no more than names");
         let certificate: CertificateDer<'static> = made.cert.der().clone();
         let key = PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
