@@ -2,6 +2,7 @@
 
 mod build;
 mod image;
+mod login;
 mod look;
 mod shell;
 
@@ -11,6 +12,7 @@ use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum, ValueHint
 
 pub(crate) use build::{Build, Ext4Args, FormatKind, ProfileKind};
 pub(crate) use image::{LayerArgs, PullKind, SourceArgs};
+pub(crate) use login::{Login, Logout};
 pub(crate) use look::{Inspect, Ls, Pull};
 pub(crate) use shell::{Completions, Man};
 
@@ -77,6 +79,8 @@ pub(crate) enum Command {
     Pull(Pull),
     Inspect(Inspect),
     Ls(Ls),
+    Login(Login),
+    Logout(Logout),
     Completions(Completions),
     #[command(hide = true)]
     Man(Man),

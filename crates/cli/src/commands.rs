@@ -3,6 +3,7 @@
 mod build;
 mod completions;
 mod inspect;
+mod login;
 mod ls;
 mod pull;
 mod shared;
@@ -21,6 +22,8 @@ pub(crate) fn run(args: Args) -> Outcome {
         Command::Pull(command) => pull::run(&args.common, &command),
         Command::Inspect(command) => inspect::run(&args.common, &command),
         Command::Ls(command) => ls::run(&args.common, &command),
+        Command::Login(command) => login::login(&args.common, &command),
+        Command::Logout(command) => login::logout(&args.common, &command),
         Command::Completions(command) => completions::completions(&command),
         Command::Man(command) => completions::man(&command),
     }

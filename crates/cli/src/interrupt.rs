@@ -20,6 +20,7 @@ pub(crate) fn clean_up_on_signal() {
         if signals.forever().next().is_some() {
             pipeline::scratch::remove_all();
             crate::progress::abandon();
+            crate::password::show_again();
             crate::terminal::tell("interrupted");
             std::process::exit(Code::Interrupted as i32);
         }

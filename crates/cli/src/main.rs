@@ -7,6 +7,7 @@ mod args;
 mod commands;
 mod exit;
 mod interrupt;
+mod password;
 mod progress;
 mod render;
 mod size;

@@ -20,6 +20,21 @@ impl fmt::Display for NoSuchPath {
 
 impl Error for NoSuchPath {}
 
+/// A login that nobody keeps.
+#[derive(Debug)]
+pub(crate) struct NoLogin {
+    pub(crate) registry: String,
+    pub(crate) file: std::path::PathBuf,
+}
+
+impl fmt::Display for NoLogin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "there is no login for {} in {}", self.registry, self.file.display())
+    }
+}
+
+impl Error for NoLogin {}
+
 /// The chain of an error, one cause a line, and a hint where there is one. Nothing where nobody is to be
 /// bothered: whoever read our output has closed it.
 pub(crate) fn failure(failure: &(dyn Error + 'static)) -> Vec<String> {
@@ -56,8 +71,13 @@ fn hint(error: &(dyn Error + 'static)) -> Option<String> {
     if let Some(oci::Error::NoPlatform { .. } | oci::Error::OtherPlatform { .. }) = error.downcast_ref() {
         return Some("--platform OS/ARCHITECTURE chooses another".into());
     }
-    if let Some(registry::Error::Denied { anonymous: true, .. }) = error.downcast_ref() {
-        return Some("docker login or podman login stores credentials that unlade uses".into());
+    if let Some(error) = error.downcast_ref::<registry::Error>()
+        && let registry::Error::Denied { anonymous: true, .. } = innermost(error)
+    {
+        return Some(
+            "unlade login stores credentials, and those of docker login and podman login are used, too"
+                .into(),
+        );
     }
     if let Some(pipeline::Error::Output { cause, .. }) = error.downcast_ref()
         && cause.kind() == std::io::ErrorKind::DirectoryNotEmpty
@@ -78,15 +98,22 @@ pub(crate) fn code_of(error: &(dyn Error + 'static)) -> Option<Code> {
     if let Some(pull::Error::NotInStore { .. }) = error.downcast_ref() {
         return Some(Code::NotFound);
     }
-    let mut error: &registry::Error = error.downcast_ref()?;
-    while let registry::Error::GaveUp { last, .. } = error {
-        error = last;
+    if error.is::<NoLogin>() {
+        return Some(Code::NotFound);
     }
-    match error {
+    match innermost(error.downcast_ref()?) {
         registry::Error::NotFound { .. } => Some(Code::NotFound),
-        registry::Error::Denied { .. } => Some(Code::Denied),
+        registry::Error::Denied { .. } | registry::Error::Blocked { .. } => Some(Code::Denied),
         _ => None,
     }
+}
+
+/// What a registry's error is in the end, however often and wherever it was tried.
+fn innermost(mut error: &registry::Error) -> &registry::Error {
+    while let registry::Error::GaveUp { last, .. } | registry::Error::Everywhere { last, .. } = error {
+        error = last;
+    }
+    error
 }
 
 /// `drwxr-xr-x` and its like.

@@ -57,7 +57,7 @@ fn the_same_rootfs_from_everywhere() {
     fs::remove_file(place.path("docker/config.json")).unwrap();
     let said = place.run(&["pull", &closed.name("base"), "--ca", "ca.pem"]);
     assert_eq!(said.code, Some(5), "{}", said.err);
-    assert!(said.err.contains("hint: docker login"), "{}", said.err);
+    assert!(said.err.contains("hint: unlade login"), "{}", said.err);
     let said =
         place.run(&["build", &closed.name("base"), "-o", "x.ext4", "--pull", "never", "--store", "none"]);
     assert_eq!(said.code, Some(4), "{}", said.err);

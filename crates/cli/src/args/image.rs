@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args as ClapArgs, ValueEnum, ValueHint};
 
 use crate::size;
@@ -29,6 +30,18 @@ pub(crate) struct SourceArgs {
     /// Trust the certificates in this PEM file as well (repeatable)
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) ca: Vec<PathBuf>,
+
+    /// Log in as this user, whatever logins are stored; without a password it is asked for
+    #[arg(long, value_name = "USER[:PASSWORD]", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) creds: Option<String>,
+
+    /// Read the password for --creds USER, or USER:PASSWORD, from standard input
+    #[arg(long)]
+    pub(crate) creds_stdin: bool,
+
+    /// Look for stored logins in this file alone
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) authfile: Option<PathBuf>,
 
     /// How many blobs are fetched at once
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=64))]

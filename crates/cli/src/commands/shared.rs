@@ -1,16 +1,19 @@
 //! What commands that take an image have in common.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use oci::{Image, Platform};
 use pipeline::layers;
 use pipeline::source::{Source, SourceError};
 use pipeline::{Event, Report, pull};
+use registry::{CertificateDirectories, Configuration, Credentials, Places, Proxies, Registries};
 use store::Store;
 use tree::Notes;
 
 use crate::args::{Common, LayerArgs, PullKind, SourceArgs};
 use crate::exit::Usage;
+use crate::password;
 use crate::progress::Progress;
 
 type Fallible<T> = Result<T, Box<dyn std::error::Error>>;
@@ -32,7 +35,7 @@ impl Session {
     /// Opens the store that the arguments name, for the image called `name`.
     pub(crate) fn start(common: &Common, name: &str, source: &SourceArgs) -> Fallible<Session> {
         // What makes no sense is refused before anything is made.
-        let image = name.parse().map_err(|error: SourceError| Usage(error.to_string()))?;
+        let image = image_source(name)?;
         let pull = pull_options(source)?;
         let platform = match &source.platform {
             Some(text) => text.parse().map_err(|error: oci::Error| Usage(error.to_string()))?,
@@ -140,16 +143,65 @@ fn pull_options(args: &SourceArgs) -> Fallible<pull::Options> {
 }
 
 fn registry_options(args: &SourceArgs) -> Fallible<registry::Options> {
+    let options = connection_options(&args.insecure_registry, &args.ca)?;
+    Ok(registry::Options { credentials: credentials(args)?, ..options })
+}
+
+/// How registries are reached, for nobody in particular.
+pub(crate) fn connection_options(insecure: &[String], ca: &[PathBuf]) -> Fallible<registry::Options> {
     let mut options = registry::Options {
-        insecure: args.insecure_registry.clone(),
-        credentials: registry::Credentials::from_env(),
+        insecure: insecure.to_vec(),
+        certificates: CertificateDirectories::from_env(),
+        registries: Configuration::from_env(),
+        proxies: Proxies::from_env(),
         ..registry::Options::default()
     };
-    for path in &args.ca {
+    for path in ca {
         let pem = std::fs::read(path).map_err(|error| Usage(format!("--ca {}: {error}", path.display())))?;
         options.extra_roots.push(pem);
     }
     Ok(options)
+}
+
+/// Who we are: who the arguments say, else whoever is known to the files.
+fn credentials(args: &SourceArgs) -> Fallible<Credentials> {
+    let stored = match &args.authfile {
+        Some(file) => Credentials::from_places(Places { files: vec![file.clone()], helpers: None }),
+        None => Credentials::from_env(),
+    };
+    let given = args.creds.as_deref().map(|creds| creds.split_once(':').ok_or(creds));
+    let (user, password) = match given {
+        None if !args.creds_stdin => return Ok(stored),
+        None => {
+            let line = password::from_stdin()?;
+            let given = line.split_once(':').map(|(user, password)| (user.to_string(), password.to_string()));
+            given.ok_or_else(|| Usage("--creds-stdin: standard input is not USER:PASSWORD".into()))?
+        }
+        Some(Ok(_)) if args.creds_stdin => {
+            return Err(Usage("--creds has a password, and --creds-stdin would be another".into()).into());
+        }
+        Some(Ok((user, password))) => (user.into(), password.into()),
+        Some(Err(user)) if args.creds_stdin => (user.into(), password::from_stdin()?),
+        Some(Err(user)) => {
+            let password = password::ask(&format!("Password for {user}: "))?;
+            let none = || Usage("--creds: write USER:PASSWORD, or give the password to --creds-stdin".into());
+            (user.into(), password.ok_or_else(none)?)
+        }
+    };
+    Ok(stored.with_login(&user, &password))
+}
+
+/// What an image's name means. A short one means what `registries.conf` says, and what Docker takes it for where
+/// that says nothing.
+pub(crate) fn image_source(name: &str) -> Fallible<Source> {
+    let parse = |name: &str| name.parse().map_err(|error: SourceError| Usage(error.to_string()));
+    let source = parse(name)?;
+    if !matches!(source, Source::Registry(_)) {
+        return Ok(source);
+    }
+    let registries = Registries::read(&Configuration::from_env())?;
+    let long = registries.long_name(name).map_err(|error| Usage(error.to_string()))?;
+    Ok(long.map_or(Ok(source), |long| parse(&long))?)
 }
 
 /// How layers are to be read.

@@ -14,6 +14,10 @@ pub(crate) struct Place {
     directory: TempDir,
 }
 
+/// A machine's proxies, which know nothing of the hosts in tests.
+pub(crate) const PROXIES: [&str; 6] =
+    ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
+
 /// What a run of the command said.
 pub(crate) struct Said {
     /// Exit code; `None` if a signal ended it.
@@ -43,6 +47,9 @@ impl Place {
         command.args(arguments).current_dir(self.directory.path());
         command.env_remove("SOURCE_DATE_EPOCH").env("UNLADE_STORE", self.path("store"));
         command.env("HOME", self.directory.path()).env("DOCKER_CONFIG", self.path("docker"));
+        for name in PROXIES {
+            command.env_remove(name);
+        }
         command
     }
 
