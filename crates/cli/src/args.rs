@@ -1,9 +1,11 @@
 //! What can be typed. Help texts, man pages and completions all come from here.
 
 mod build;
+mod copy;
 mod image;
 mod login;
 mod look;
+mod push;
 mod shell;
 
 use std::path::PathBuf;
@@ -11,9 +13,11 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum, ValueHint};
 
 pub(crate) use build::{Build, Ext4Args, FormatKind, ProfileKind};
+pub(crate) use copy::Copy;
 pub(crate) use image::{LayerArgs, PullKind, SourceArgs};
 pub(crate) use login::{Login, Logout};
 pub(crate) use look::{Inspect, Ls, Pull};
+pub(crate) use push::Push;
 pub(crate) use shell::{Completions, Man};
 
 /// How an image is named, for the help of every command that takes one.
@@ -77,6 +81,8 @@ pub(crate) enum ProgressKind {
 pub(crate) enum Command {
     Build(Box<Build>),
     Pull(Pull),
+    Copy(Copy),
+    Push(Box<Push>),
     Inspect(Inspect),
     Ls(Ls),
     Login(Login),

@@ -2,10 +2,12 @@
 
 mod build;
 mod completions;
+mod copy;
 mod inspect;
 mod login;
 mod ls;
 mod pull;
+mod push;
 mod shared;
 
 use std::error::Error;
@@ -20,6 +22,8 @@ pub(crate) fn run(args: Args) -> Outcome {
     match args.command {
         Command::Build(command) => build::run(&args.common, &command),
         Command::Pull(command) => pull::run(&args.common, &command),
+        Command::Copy(command) => copy::run(&args.common, &command),
+        Command::Push(command) => push::run(&args.common, &command),
         Command::Inspect(command) => inspect::run(&args.common, &command),
         Command::Ls(command) => ls::run(&args.common, &command),
         Command::Login(command) => login::login(&args.common, &command),

@@ -92,6 +92,9 @@ fn amount(event: &Event) -> Option<(String, String, u64, u64)> {
         Event::Fetch { blob, done, total } => {
             (format!("fetch {blob}"), format!("{} fetch", &blob.hex()[..12]), *done, *total)
         }
+        Event::Send { blob, done, total } => {
+            (format!("send {blob}"), format!("{} send ", &blob.hex()[..12]), *done, *total)
+        }
         Event::Read { layer, blob, done, total } => {
             (format!("read {layer}"), format!("{} read ", &blob.hex()[..12]), *done, *total)
         }
@@ -138,6 +141,9 @@ fn json_line(told: &Mutex<HashMap<String, Instant>>, event: &Event) {
         }
         Event::Fetch { blob, done, total } => {
             json!({ "event": "fetch", "blob": blob, "done": done, "total": total })
+        }
+        Event::Send { blob, done, total } => {
+            json!({ "event": "send", "blob": blob, "done": done, "total": total })
         }
         Event::Read { layer, blob, done, total } => {
             json!({ "event": "read", "layer": layer, "blob": blob, "done": done, "total": total })

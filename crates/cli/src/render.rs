@@ -61,6 +61,19 @@ pub(crate) fn failure(failure: &(dyn Error + 'static)) -> Vec<String> {
     lines
 }
 
+/// An error with all its causes, for a sentence.
+pub(crate) fn in_one_line(error: &(dyn Error + 'static)) -> String {
+    let mut said = vec![error.to_string()];
+    let mut link = error.source();
+    while let Some(cause) = link {
+        if said.last() != Some(&cause.to_string()) {
+            said.push(cause.to_string());
+        }
+        link = cause.source();
+    }
+    said.join(": ")
+}
+
 /// What to do about an error.
 fn hint(error: &(dyn Error + 'static)) -> Option<String> {
     if let Some(ext4::Error::TooSmall { needed, .. }) = error.downcast_ref() {

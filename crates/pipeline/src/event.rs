@@ -26,6 +26,15 @@ pub enum Event {
         /// Bytes in all.
         total: u64,
     },
+    /// A blob goes to a registry. Told as `Fetch` is.
+    Send {
+        /// The blob.
+        blob: Digest,
+        /// Bytes so far; fewer again when something has to be sent once more.
+        done: u64,
+        /// Bytes in all.
+        total: u64,
+    },
     /// A layer is decompressed, verified and read.
     Read {
         /// Number of the layer, from 0.

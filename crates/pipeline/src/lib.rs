@@ -4,6 +4,7 @@
 
 pub mod build;
 pub mod built;
+pub mod copy;
 pub mod directory;
 pub mod error;
 pub mod event;
@@ -13,6 +14,7 @@ pub mod options;
 mod outlines;
 mod output;
 mod pipe;
+pub mod prebuilt;
 mod publish;
 pub mod pull;
 pub mod scratch;

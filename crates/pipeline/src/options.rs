@@ -3,6 +3,8 @@
 use std::io::{Error as IoError, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
+use ext4::{Headroom, Inodes, Profile, Size};
+
 use crate::directory;
 use crate::error::Error;
 use crate::layers;
@@ -25,17 +27,23 @@ pub struct Options {
 
 impl Options {
     /// All that decides the bytes of the output beside the image, as text.
+    ///
+    /// Identifiers are derived from it, and machines compare it with each other: what is spelled here in one way is
+    /// spelled so for ever, and what is added gets words of its own only where it is not as it always was.
     pub(crate) fn spelled(&self) -> String {
         // What only bounds or speeds up the reading does not change what is read.
         let read = &self.layers.read;
-        let kept = [
-            !read.drop_devices,
-            read.keep_overlay_xattrs,
-            read.keep_selinux,
-            read.keep_rootless_xattrs,
-            read.keep_lazy_pull_metadata,
-        ];
-        format!("{:?} kept {kept:?} latest {:?}", self.format, self.latest_mtime)
+        let kept = |kept: bool| if kept { "kept" } else { "dropped" };
+        let latest = self.latest_mtime.map_or("none".into(), |seconds| seconds.to_string());
+        format!(
+            "{} devices={} overlay-xattrs={} selinux={} rootless-xattrs={} lazy-metadata={} latest-mtime={latest}",
+            self.format.spelled(),
+            kept(!read.drop_devices),
+            kept(read.keep_overlay_xattrs),
+            kept(read.keep_selinux),
+            kept(read.keep_rootless_xattrs),
+            kept(read.keep_lazy_pull_metadata),
+        )
     }
 }
 
@@ -63,6 +71,24 @@ pub enum Format {
     Directory,
 }
 
+impl Format {
+    /// One word for it.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Format::Ext4(_) => "ext4",
+            Format::Tar => "tar",
+            Format::Directory => "directory",
+        }
+    }
+
+    fn spelled(&self) -> String {
+        match self {
+            Format::Ext4(options) => format!("ext4 {}", options.spelled()),
+            Format::Tar | Format::Directory => self.name().into(),
+        }
+    }
+}
+
 /// What the caller decides about an ext4 filesystem.
 #[derive(Debug, Clone, Default)]
 pub struct Ext4 {
@@ -70,6 +96,52 @@ pub struct Ext4 {
     pub options: ext4::Options,
     /// The UUID, if it is not to be derived.
     pub uuid: Option<[u8; 16]>,
+}
+
+impl Ext4 {
+    fn spelled(&self) -> String {
+        // The identifiers among the options are derived from this text. What else there is has a word here.
+        let ext4::Options {
+            profile,
+            block_size,
+            size,
+            journal,
+            journal_max,
+            inodes,
+            reserved_percent,
+            label,
+            uuid: _,
+            hash_seed: _,
+            created,
+        } = &self.options;
+        let profile = match profile {
+            Profile::ReadWrite => "rw",
+            Profile::Compatible => "compat",
+            Profile::ReadOnly => "ro",
+        };
+        let size = match size {
+            Size::Auto(Headroom::Default) => "auto".into(),
+            Size::Auto(Headroom::Bytes(bytes)) => format!("auto+{bytes}"),
+            Size::Auto(Headroom::Percent(percent)) => format!("auto+{percent}%"),
+            Size::Total(bytes) => bytes.to_string(),
+            Size::Free(bytes) => format!("free+{bytes}"),
+        };
+        let inodes = match inodes {
+            Inodes::Auto => "auto".into(),
+            Inodes::Free(count) => format!("free+{count}"),
+            Inodes::Total(count) => count.to_string(),
+        };
+        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        format!(
+            "profile={profile} block-size={} size={size} journal={} journal-max={} inodes={inodes} \
+             reserved={reserved_percent}% label={} uuid={} created={created}",
+            block_size.bytes(),
+            if *journal { "yes" } else { "no" },
+            journal_max.map_or("none".into(), |bytes| bytes.to_string()),
+            hex(label.as_bytes()),
+            self.uuid.map_or("derived".into(), |uuid| hex(&uuid)),
+        )
+    }
 }
 
 /// Where a rootfs goes.
@@ -117,5 +189,60 @@ pub(crate) fn scratch_directory(options: &Options, target: &Target<'_>) -> PathB
         (Scratch::In(directory), _) => directory.clone(),
         (_, Target::Path(path)) if !path.starts_with("/dev") => publish::directory_of(path).into(),
         _ => std::env::temp_dir(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What other machines and other versions compare: these lines never change, or the version of what is written
+    /// (`prebuilt::VERSION`) does.
+    #[test]
+    fn spelled_for_ever() {
+        let usual = Options {
+            format: Format::Ext4(Ext4::default()),
+            layers: layers::Options::default(),
+            latest_mtime: None,
+            scratch: Scratch::Beside,
+            allow_empty: false,
+        };
+        let read = "devices=kept overlay-xattrs=dropped selinux=dropped rootless-xattrs=dropped \
+                    lazy-metadata=dropped latest-mtime=none";
+        assert_eq!(
+            usual.spelled(),
+            format!(
+                "ext4 profile=rw block-size=4096 size=auto journal=yes journal-max=none inodes=auto reserved=0% label= \
+                 uuid=derived created=0 {read}"
+            )
+        );
+        let tar = Options { format: Format::Tar, ..usual.clone() };
+        assert_eq!(tar.spelled(), format!("tar {read}"));
+        // What bounds or speeds up a build is not in it.
+        let mut other = tar.clone();
+        other.layers.parallel = 7;
+        other.layers.read.strict = true;
+        other.allow_empty = true;
+        assert_eq!(other.spelled(), tar.spelled());
+        let mut odd = usual;
+        odd.latest_mtime = Some(-1);
+        odd.layers.read.drop_devices = true;
+        odd.format = Format::Ext4(Ext4 {
+            options: ext4::Options {
+                profile: Profile::ReadOnly,
+                size: Size::Free(1 << 20),
+                journal: false,
+                inodes: Inodes::Total(5),
+                label: ext4::Label::parse(b"a b").unwrap_or_default(),
+                ..ext4::Options::default()
+            },
+            uuid: Some([0xab; 16]),
+        });
+        assert_eq!(
+            odd.spelled(),
+            "ext4 profile=ro block-size=4096 size=free+1048576 journal=no journal-max=none inodes=5 reserved=0% \
+             label=612062 uuid=abababababababababababababababab created=0 devices=dropped overlay-xattrs=dropped \
+             selinux=dropped rootless-xattrs=dropped lazy-metadata=dropped latest-mtime=-1"
+        );
     }
 }

@@ -1,6 +1,6 @@
 //! Bringing an image into the store: its documents, its config, its layers, and last its tag.
 
-mod blobs;
+pub(crate) mod blobs;
 
 use std::io::ErrorKind;
 use std::sync::{Arc, mpsc};
@@ -146,15 +146,15 @@ pub fn resolve(
 }
 
 /// An image of which the documents are in the store.
-struct Found<'a> {
-    image: Image,
+pub(crate) struct Found<'a> {
+    pub(crate) image: Image,
     /// The index that it was chosen from.
-    index: Option<Digest>,
+    pub(crate) index: Option<Digest>,
     /// Where it was found, unless that was the store.
-    origin: Option<Box<dyn Origin + 'a>>,
+    pub(crate) origin: Option<Box<dyn Origin + 'a>>,
 }
 
-fn find<'a>(
+pub(crate) fn find<'a>(
     source: &'a Source,
     platform: &Platform,
     store: &Store,
@@ -197,7 +197,7 @@ fn find<'a>(
 }
 
 /// Tells errors of documents apart from errors on the way to them.
-enum Refused {
+pub(crate) enum Refused {
     Here(Error),
     Document(oci::Error),
 }
@@ -264,7 +264,7 @@ fn any_platform(
 }
 
 /// A document out of the store, into which it is brought first if it is not there.
-fn document(
+pub(crate) fn document(
     descriptor: &Descriptor,
     origin: &dyn Origin,
     store: &Store,
@@ -287,7 +287,7 @@ fn document(
     Ok(bytes)
 }
 
-fn healing(digest: &Digest) -> Event {
+pub(crate) fn healing(digest: &Digest) -> Event {
     Event::Retry { message: format!("blob {digest} in the store is corrupt, and is fetched again") }
 }
 
@@ -325,7 +325,7 @@ fn tag(reference: &Reference, found: &Found<'_>, store: &Store) -> Result<(), Er
 }
 
 /// What a tag says of an image: the index knows best for what it is, else the image itself.
-fn tagged(image: &Image) -> Descriptor {
+pub(crate) fn tagged(image: &Image) -> Descriptor {
     let mut descriptor = image.descriptor.clone();
     let own = Some(image.config.platform.clone());
     descriptor.platform = descriptor.platform.filter(Platform::is_stated).or(own.filter(Platform::is_stated));
@@ -334,11 +334,11 @@ fn tagged(image: &Image) -> Descriptor {
 
 /// Runs `work` with retries of the registry told as events. They come from wherever the client is used, and
 /// must not borrow anything, so they take the way through a thread.
-fn with_retries<T>(
+pub(crate) fn with_retries<T, E>(
     options: &Options,
     report: Report<'_>,
-    work: impl FnOnce(&Options) -> Result<T, Error>,
-) -> Result<T, Error> {
+    work: impl FnOnce(&Options) -> Result<T, E>,
+) -> Result<T, E> {
     if options.registry.on_retry.is_some() {
         return work(options);
     }

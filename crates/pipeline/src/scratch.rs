@@ -26,11 +26,11 @@ pub fn register(path: &Path) {
 
 /// A temporary name in the filesystem. Whatever has it is removed when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Registered(PathBuf);
+pub struct Registered(PathBuf);
 
 impl Registered {
     /// A name that nothing has yet, in the directory of `path`. Nothing is made.
-    pub(crate) fn beside(path: &Path) -> Registered {
+    pub fn beside(path: &Path) -> Registered {
         let number = COUNTER.fetch_add(1, Ordering::Relaxed);
         let mut name = std::ffi::OsString::from(".");
         // Cut, so that the longest name has room for what stands around it.
@@ -42,7 +42,8 @@ impl Registered {
         Registered(path)
     }
 
-    pub(crate) fn path(&self) -> &Path {
+    /// The name.
+    pub fn path(&self) -> &Path {
         &self.0
     }
 

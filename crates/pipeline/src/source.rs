@@ -4,11 +4,11 @@
 //! Everything else about pulling is the same for all of them.
 
 mod archive;
-mod docker_archive;
+pub(crate) mod docker_archive;
 mod error;
-mod layout;
-mod listing;
-mod oci_archive;
+pub(crate) mod layout;
+pub(crate) mod listing;
+pub(crate) mod oci_archive;
 mod registry;
 
 use std::fmt;
@@ -130,7 +130,7 @@ impl fmt::Display for Source {
 pub(crate) type Progress<'a> = &'a dyn Fn(u64) -> ControlFlow<()>;
 
 /// A source that has been opened. Threads share it.
-pub(crate) trait Origin: Sync {
+pub(crate) trait Origin: Send + Sync {
     /// What names the document to start at.
     fn root(&self, platform: &Platform) -> Result<Descriptor, pull::Error>;
 

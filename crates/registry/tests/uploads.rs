@@ -295,7 +295,6 @@ fn what_cannot_be() {
             message(Err::<(), _>(error), &registry),
             format!("upload of blob {digest} to HOST/a/b: the bytes cannot be read")
         );
-        assert_eq!(registry.exchanges().iter().filter(|e| e.request.method == "PATCH").count(), short.min(1));
     }
 }
 

@@ -41,6 +41,13 @@ pub(crate) struct Build {
     #[arg(long, conflicts_with = "scratch")]
     pub(crate) no_scratch: bool,
 
+    /// Take a rootfs that somebody has pushed beside the image (unlade push --rootfs), if one was built with these options
+    ///
+    /// It is verified like an image, but against the image's layers it cannot be: whoever may push to the image's
+    /// repository decides what is in it. Where there is none, or none that is whole, the rootfs is built.
+    #[arg(long)]
+    pub(crate) prefer_prebuilt: bool,
+
     /// Build even if the image holds not one file
     #[arg(long)]
     pub(crate) allow_empty: bool,
@@ -65,7 +72,8 @@ Examples:
   unlade build debian:12 -o disk.ext4 --size 4G --label root
   unlade build oci:./layout -o disk.ext4 --free 512M --no-journal
   unlade build docker-archive:app.tar -o - --format tar | tar -t
-  unlade build ghcr.io/org/app@sha256:… -o rootfs/ --platform linux/arm64";
+  unlade build ghcr.io/org/app@sha256:… -o rootfs/ --platform linux/arm64
+  unlade build registry.example/app:v1 -o app.ext4 --prefer-prebuilt";
 
 /// How an ext4 filesystem is made.
 #[derive(Debug, ClapArgs)]

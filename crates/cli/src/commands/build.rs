@@ -5,6 +5,8 @@ use std::path::Path;
 use std::time::Instant;
 
 use ext4::{BlockSize, Headroom, Inodes, Label, Profile, Size};
+use oci::Image;
+use pipeline::prebuilt::Taken;
 use pipeline::{Built, Ext4, Format, Options, Scratch, Target};
 use serde_json::json;
 
@@ -25,13 +27,14 @@ pub(crate) fn run(common: &Common, command: &Build) -> Outcome {
         return Err(Usage("standard output is a terminal: redirect it, or name a file".into()).into());
     }
     let epoch = source_date_epoch()?;
-    if command.clamp_mtime && epoch.is_none() {
-        return Err(Usage("--clamp-mtime needs SOURCE_DATE_EPOCH in the environment".into()).into());
+    let latest_mtime = latest_mtime(command.clamp_mtime, epoch)?;
+    if command.prefer_prebuilt && streamed {
+        return Err(Usage("--prefer-prebuilt needs a file to write".into()).into());
     }
     let options = Options {
         format: format(command, streamed, epoch)?,
         layers: layer_options(&command.layers),
-        latest_mtime: epoch.filter(|_| command.clamp_mtime),
+        latest_mtime,
         scratch: match &command.scratch {
             Some(directory) => Scratch::In(directory.clone()),
             None if command.no_scratch => Scratch::Nowhere,
@@ -41,6 +44,20 @@ pub(crate) fn run(common: &Common, command: &Build) -> Outcome {
     };
 
     let session = Session::start(common, &command.image, &command.source)?;
+    if command.prefer_prebuilt {
+        let image = session.resolve()?;
+        if let Some(taken) = session.take_rootfs(&image, &options, &command.output)? {
+            let seconds = start.elapsed().as_secs_f64();
+            if command.json {
+                terminal::answer_json(&taken_json(&taken, &image, &command.output, seconds))?;
+            } else {
+                taken_summary(&taken, &image, &command.output, seconds)
+                    .iter()
+                    .for_each(|line| session.say(line));
+            }
+            return Ok(());
+        }
+    }
     let mut stdout = io::stdout().lock();
     let built = session.with_image(|image, report| {
         let target = if streamed { Target::Stream(&mut stdout) } else { Target::Path(&command.output) };
@@ -58,8 +75,16 @@ pub(crate) fn run(common: &Common, command: &Build) -> Outcome {
     Ok(())
 }
 
+/// The latest time that the arguments allow.
+pub(crate) fn latest_mtime(clamp: bool, epoch: Option<i64>) -> Result<Option<i64>, Usage> {
+    match epoch {
+        None if clamp => Err(Usage("--clamp-mtime needs SOURCE_DATE_EPOCH in the environment".into())),
+        epoch => Ok(epoch.filter(|_| clamp)),
+    }
+}
+
 /// `SOURCE_DATE_EPOCH`, if it is set.
-fn source_date_epoch() -> Result<Option<i64>, Usage> {
+pub(crate) fn source_date_epoch() -> Result<Option<i64>, Usage> {
     match std::env::var("SOURCE_DATE_EPOCH") {
         Ok(text) if text.is_empty() => Ok(None),
         Ok(text) => match text.parse() {
@@ -107,7 +132,8 @@ fn by_name(path: &Path) -> Option<FormatKind> {
     }
 }
 
-fn ext4_options(args: &Ext4Args, epoch: Option<i64>) -> Result<Ext4, Usage> {
+/// What the arguments say of an ext4 filesystem.
+pub(crate) fn ext4_options(args: &Ext4Args, epoch: Option<i64>) -> Result<Ext4, Usage> {
     let uuid = match &args.uuid {
         Some(text) => Some(parse_uuid(text)?),
         None => None,
@@ -183,6 +209,37 @@ fn summary(built: &Built, output: &Path, streamed: bool, seconds: f64) -> Vec<St
     lines
 }
 
+fn taken_summary(taken: &Taken, image: &Image, output: &Path, seconds: f64) -> Vec<String> {
+    vec![
+        format!(
+            "{}: {}, built by somebody else from {} (prebuilt rootfs {})",
+            output.display(),
+            size::show(taken.size),
+            image.descriptor.digest,
+            taken.artifact
+        ),
+        format!("{seconds:.2} s, {} fetched", size::show(taken.packed)),
+    ]
+}
+
+/// The same document as for a build. What only a build knows is null.
+fn taken_json(taken: &Taken, image: &Image, output: &Path, seconds: f64) -> serde_json::Value {
+    json!({
+        "output": output.to_string_lossy(),
+        "manifest": image.descriptor.digest,
+        "prebuilt": taken.artifact,
+        "layers": image.manifest.layers.len(),
+        "names": null,
+        "contentBytes": null,
+        "outputBytes": taken.size,
+        "scratchBytes": 0,
+        "seconds": seconds,
+        "filesystem": null,
+        "unkept": { "owners": 0, "devices": 0, "xattrs": 0 },
+        "notes": [],
+    })
+}
+
 fn summary_json(built: &Built, output: &Path, seconds: f64) -> serde_json::Value {
     let notes: Vec<_> = built
         .notes
@@ -192,6 +249,7 @@ fn summary_json(built: &Built, output: &Path, seconds: f64) -> serde_json::Value
     json!({
         "output": output.to_string_lossy(),
         "manifest": built.manifest,
+        "prebuilt": null,
         "layers": built.layers,
         "names": built.names,
         "contentBytes": built.content_bytes,

@@ -1,12 +1,14 @@
 //! What commands that take an image have in common.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use oci::{Image, Platform};
+use oci::{Image, Platform, Reference};
+use pipeline::copy::{Copied, Place};
 use pipeline::layers;
+use pipeline::prebuilt::{Pushed, Taken};
 use pipeline::source::{Source, SourceError};
-use pipeline::{Event, Report, pull};
+use pipeline::{Event, Report, copy, prebuilt, pull};
 use registry::{CertificateDirectories, Configuration, Credentials, Places, Proxies, Registries};
 use store::Store;
 use tree::Notes;
@@ -34,8 +36,17 @@ pub(crate) struct Session {
 impl Session {
     /// Opens the store that the arguments name, for the image called `name`.
     pub(crate) fn start(common: &Common, name: &str, source: &SourceArgs) -> Fallible<Session> {
+        Session::of(common, image_source(name)?, source, PullKind::Missing)
+    }
+
+    /// The same for a source; `kind` is when to ask the registry, if the arguments do not say.
+    pub(crate) fn of(
+        common: &Common,
+        image: Source,
+        source: &SourceArgs,
+        kind: PullKind,
+    ) -> Fallible<Session> {
         // What makes no sense is refused before anything is made.
-        let image = image_source(name)?;
         let pull = pull_options(source)?;
         let platform = match &source.platform {
             Some(text) => text.parse().map_err(|error: oci::Error| Usage(error.to_string()))?,
@@ -51,7 +62,7 @@ impl Session {
             verbose: common.verbose > 0,
             quiet: common.quiet,
         };
-        session.default_pull(PullKind::Missing);
+        session.default_pull(kind);
         Ok(session)
     }
 
@@ -64,10 +75,65 @@ impl Session {
         };
     }
 
+    /// Takes images of the store alone.
+    pub(crate) fn never_pull(&mut self) {
+        self.pull.policy = pull::Policy::Never;
+    }
+
     /// Brings the image into the store.
     pub(crate) fn pull(&self) -> Fallible<Image> {
         let report = |event: Event| self.progress.report(event);
         Ok(pull::pull(&self.source, &self.platform, &self.store, &self.pull, &report)?)
+    }
+
+    /// Copies an image.
+    pub(crate) fn copy(&self, from: &Place, to: &Place, all_platforms: bool) -> Fallible<Copied> {
+        let report = |event: Event| self.progress.report(event);
+        let options = copy::Options { pull: self.pull.clone(), all_platforms };
+        Ok(copy::copy(from, to, &self.platform, &self.store, &options, &report)?)
+    }
+
+    /// Pushes a rootfs that was built from an image to the repository that has the image.
+    pub(crate) fn push_rootfs(
+        &self,
+        path: &Path,
+        image: &Image,
+        options: &pipeline::Options,
+        reference: &Reference,
+        scratch: &Path,
+    ) -> Fallible<Pushed> {
+        let report = |event: Event| self.progress.report(event);
+        Ok(prebuilt::push(path, image, options, reference, &self.pull, scratch, &report)?)
+    }
+
+    /// Takes a rootfs of the image that somebody else has built, if there is one. Says so if there is none.
+    pub(crate) fn take_rootfs(
+        &self,
+        image: &Image,
+        options: &pipeline::Options,
+        path: &Path,
+    ) -> Fallible<Option<Taken>> {
+        let Source::Registry(reference) = &self.source else {
+            return Err(Usage("--prefer-prebuilt is for images of a registry".into()).into());
+        };
+        if self.pull.policy == pull::Policy::Never {
+            return Err(
+                Usage("--prefer-prebuilt asks the registry, which --pull never forbids".into()).into()
+            );
+        }
+        let report = |event: Event| self.progress.report(event);
+        let mut none = "no prebuilt rootfs fits";
+        let mut unusable = |error: prebuilt::Error| {
+            none = "no other prebuilt rootfs fits";
+            self.say(&format!("note: {}", crate::render::in_one_line(&error)));
+        };
+        let taken = prebuilt::take(image, options, reference, &self.pull, path, &mut unusable, &report);
+        match taken {
+            Ok(Some(taken)) => return Ok(Some(taken)),
+            Ok(None) => self.say(&format!("note: {none}: it is built")),
+            Err(error) => self.say(&format!("note: {}: it is built", crate::render::in_one_line(&error))),
+        }
+        Ok(None)
     }
 
     /// Finds the image's manifest and config, without its layers.
@@ -202,6 +268,14 @@ pub(crate) fn image_source(name: &str) -> Fallible<Source> {
     let registries = Registries::read(&Configuration::from_env())?;
     let long = registries.long_name(name).map_err(|error| Usage(error.to_string()))?;
     Ok(long.map_or(Ok(source), |long| parse(&long))?)
+}
+
+/// The same where the store may be meant, too.
+pub(crate) fn image_place(name: &str) -> Fallible<Place> {
+    match name.parse::<Place>().map_err(|error| Usage(error.to_string()))? {
+        Place::Elsewhere(_) => Ok(Place::Elsewhere(image_source(name)?)),
+        stored => Ok(stored),
+    }
 }
 
 /// How layers are to be read.

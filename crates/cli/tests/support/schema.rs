@@ -27,6 +27,7 @@ fn check(schema: &Value, value: &Value, place: &str, faults: &mut Vec<String>) {
         "array" => value.is_array(),
         "string" => value.is_string(),
         "integer" => value.is_i64() || value.is_u64(),
+        "boolean" => value.is_boolean(),
         "number" => value.is_number(),
         "null" => value.is_null(),
         other => panic!("type {other}"),

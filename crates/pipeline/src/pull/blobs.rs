@@ -1,4 +1,4 @@
-//! Fetching layers, several at once.
+//! Fetching layers, and doing other things with blobs, several at once.
 
 use std::cell::Cell;
 use std::ops::ControlFlow;
@@ -27,25 +27,35 @@ pub(super) fn fetch(
 ) -> Result<(), Error> {
     // Each blob once, however often the image has it.
     let missing = store.missing(image);
+    let fetch = |blob: &Descriptor, stop: &AtomicBool| fetch_one(origin, blob, store, stop, report);
+    each(&missing, parallel, &fetch).map_err(|(error, blob)| explain(error, blob, image))
+}
+
+/// Does something with blobs, several at once. The first failure stops everything, and is given with its blob.
+pub(crate) fn each<'a, E: Send>(
+    blobs: &[&'a Descriptor],
+    parallel: usize,
+    work: &(dyn Fn(&Descriptor, &AtomicBool) -> Result<(), E> + Sync),
+) -> Result<(), (E, &'a Descriptor)> {
     let next = AtomicUsize::new(0);
     let stop = AtomicBool::new(false);
     let failure = Mutex::new(None);
     let work = || {
-        while let Some(descriptor) = missing.get(next.fetch_add(1, Ordering::Relaxed)) {
+        while let Some(blob) = blobs.get(next.fetch_add(1, Ordering::Relaxed)) {
             if stop.load(Ordering::Relaxed) {
                 return;
             }
-            if let Err(error) = fetch_one(origin, descriptor, store, &stop, report) {
+            if let Err(error) = work(blob, &stop) {
                 // Those that stop because they are told to have nothing to say.
                 let first = !stop.swap(true, Ordering::Relaxed);
                 if first && let Ok(mut failure) = failure.lock() {
-                    *failure = Some(explain(error, descriptor, image));
+                    *failure = Some((error, *blob));
                 }
             }
         }
     };
     thread::scope(|scope| {
-        for _ in 1..parallel.clamp(1, missing.len().max(1)) {
+        for _ in 1..parallel.clamp(1, blobs.len().max(1)) {
             scope.spawn(work);
         }
         work();
@@ -53,7 +63,8 @@ pub(super) fn fetch(
     failure.into_inner().ok().flatten().map_or(Ok(()), Err)
 }
 
-fn fetch_one(
+/// Brings a blob into the store.
+pub(crate) fn fetch_one(
     origin: &dyn Origin,
     descriptor: &Descriptor,
     store: &Store,

@@ -16,7 +16,7 @@ use super::{Error, Origin, Progress, oci_archive};
 use crate::pull;
 
 /// The list of images.
-const LIST: &str = "manifest.json";
+pub(crate) const LIST: &str = "manifest.json";
 const WHAT: &str = "an archive of docker save";
 /// Bytes that are hashed at once.
 const CHUNK: u64 = 1 << 20;
@@ -135,21 +135,9 @@ impl DockerArchive {
             layers.insert(descriptor.digest, extent);
             descriptors.push(descriptor);
         }
-        let describe = |media_type: &str, bytes: &[u8]| {
-            Descriptor::new(MediaType::parse(media_type), Digest::sha256(bytes), bytes.len() as u64)
-        };
-        let config = describe("application/vnd.oci.image.config.v1+json", &config_bytes);
-        let manifest = Manifest {
-            schema_version: 2,
-            media_type: Some(MediaType::parse(MediaType::OCI_MANIFEST)),
-            config: config.clone(),
-            layers: descriptors,
-            annotations: BTreeMap::new(),
-            artifact_type: None,
-        };
-        let manifest = serde_json::to_vec(&manifest).expect("it has strings for keys and no way to fail");
-        let root = describe(MediaType::OCI_MANIFEST, &manifest);
-        let documents = BTreeMap::from([(root.digest, manifest), (config.digest, config_bytes)]);
+        let (root, manifest) = make_manifest(&config_bytes, descriptors);
+        let config = Digest::sha256(&config_bytes);
+        let documents = BTreeMap::from([(root.digest, manifest), (config, config_bytes)]);
         Ok(Made { root, documents, layers })
     }
 
@@ -184,6 +172,23 @@ impl DockerArchive {
         }
         Ok(hasher.finish())
     }
+}
+
+/// The manifest for a config and layers that come without one, always the same for the same.
+pub(crate) fn make_manifest(config: &[u8], layers: Vec<Descriptor>) -> (Descriptor, Vec<u8>) {
+    let describe = |media_type: &str, bytes: &[u8]| {
+        Descriptor::new(MediaType::parse(media_type), Digest::sha256(bytes), bytes.len() as u64)
+    };
+    let manifest = Manifest {
+        schema_version: 2,
+        media_type: Some(MediaType::parse(MediaType::OCI_MANIFEST)),
+        config: describe("application/vnd.oci.image.config.v1+json", config),
+        layers,
+        annotations: BTreeMap::new(),
+        artifact_type: None,
+    };
+    let manifest = serde_json::to_vec(&manifest).expect("it has strings for keys and no way to fail");
+    (describe(MediaType::OCI_MANIFEST, &manifest), manifest)
 }
 
 impl Origin for DockerArchive {

@@ -86,7 +86,7 @@ impl Origin for Layout {
 
 /// Opens a regular file. No symlink is followed: a layout is somebody else's, and what it says of its own
 /// files is no reason to read others. A pipe is not waited for.
-fn open_regular(path: &Path) -> Result<File, Error> {
+pub(crate) fn open_regular(path: &Path) -> Result<File, Error> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let file = match rustix::fs::open(path, flags, Mode::empty()) {
         Ok(file) => File::from(file),
@@ -100,7 +100,7 @@ fn open_regular(path: &Path) -> Result<File, Error> {
 }
 
 /// Reads a small file, and of a large one a byte more than the limit, for whoever parses it to refuse.
-fn read_file(path: &Path, limit: u64) -> Result<Vec<u8>, Error> {
+pub(crate) fn read_file(path: &Path, limit: u64) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
     open_regular(path)?.take(limit + 1).read_to_end(&mut bytes).map_err(Error::io(path))?;
     Ok(bytes)

@@ -11,14 +11,14 @@ use super::Error;
 use crate::pull;
 
 /// The file that marks a layout.
-pub(super) const LAYOUT_FILE: &str = "oci-layout";
+pub(crate) const LAYOUT_FILE: &str = "oci-layout";
 /// The list.
-pub(super) const INDEX_FILE: &str = "index.json";
+pub(crate) const INDEX_FILE: &str = "index.json";
 /// How large each of the two may be, in bytes.
-pub(super) const FILE_MAX: u64 = DOCUMENT_MAX;
+pub(crate) const FILE_MAX: u64 = DOCUMENT_MAX;
 
 /// Where containerd puts the full name; its `ref.name` is the tag alone.
-const CONTAINERD_NAME: &str = "io.containerd.image.name";
+pub(crate) const CONTAINERD_NAME: &str = "io.containerd.image.name";
 
 /// A layout's list, and what was chosen from it.
 pub(super) struct Listing {

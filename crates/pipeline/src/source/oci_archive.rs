@@ -68,7 +68,7 @@ impl Origin for OciArchive {
 }
 
 /// The name of a blob in a layout.
-pub(super) fn blob_name(digest: &Digest) -> String {
+pub(crate) fn blob_name(digest: &Digest) -> String {
     format!("blobs/{}/{}", digest.algorithm().name(), digest.hex())
 }
 
