@@ -38,8 +38,10 @@ impl Blob {
 }
 
 impl Store {
-    /// Whether a blob of this size is there. Its bytes are not looked at.
+    /// Whether a blob of this size is there. Its bytes are not looked at. If it is, no sweep takes it away
+    /// while this object lives, and so it is for all that is opened or read through it.
     pub fn contains(&self, digest: &Digest, size: u64) -> bool {
+        self.hold(digest);
         let found = fs::symlink_metadata(self.paths.blob(digest));
         found.is_ok_and(|found| found.is_file() && found.len() == size)
     }
@@ -56,6 +58,7 @@ impl Store {
     /// [`Error::Missing`]; [`Error::Corrupt`] if its size is wrong; [`Error::NotAFile`] for a symlink.
     pub fn open_blob(&self, descriptor: &Descriptor) -> Result<Blob, Error> {
         let digest = descriptor.digest;
+        self.hold(&digest);
         let file = self.open_file(&digest)?;
         let found = file.metadata().map_err(Error::io("read", &self.paths.blob(&digest)))?.len();
         let expected = descriptor.size;
@@ -81,6 +84,12 @@ impl Store {
 
     /// The bytes of a small blob of which nothing but the digest is known, verified.
     pub(crate) fn document_by_digest(&self, digest: &Digest) -> Result<Vec<u8>, Error> {
+        self.hold(digest);
+        self.peek(digest)
+    }
+
+    /// The same for whoever only looks: a sweep may take it away a moment later.
+    pub(crate) fn peek(&self, digest: &Digest) -> Result<Vec<u8>, Error> {
         let mut file = self.open_file(digest)?;
         let size = file.metadata().map_err(Error::io("read", &self.paths.blob(digest)))?.len();
         check_document_size(size)?;
@@ -115,7 +124,7 @@ impl Store {
     }
 
     /// Opens a blob's file. Nothing is followed, and a pipe is not waited for.
-    fn open_file(&self, digest: &Digest) -> Result<File, Error> {
+    pub(crate) fn open_file(&self, digest: &Digest) -> Result<File, Error> {
         let path = self.paths.blob(digest);
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
         let file = match rustix::fs::open(&path, flags, Mode::empty()) {

@@ -74,6 +74,48 @@ pub enum Error {
         /// What its source said.
         source: io::Error,
     },
+    /// Another process has it, and did not let go in time.
+    #[error("{} is in use by another process", path.display())]
+    InUse {
+        /// What it has.
+        path: PathBuf,
+    },
+    /// A running process needs it.
+    #[error("image {digest} is in use by another process")]
+    Needed {
+        /// The manifest.
+        digest: Digest,
+    },
+    /// What a tag leads to cannot be followed, so that nobody can say which blobs it needs.
+    #[error("cannot tell which blobs \"{}\" needs", name.escape_debug())]
+    Unreachable {
+        /// The tag.
+        name: String,
+        /// What is wrong on the way.
+        source: Box<Error>,
+    },
+    /// The store has no such tag.
+    #[error("the store has no \"{}\"", name.escape_debug())]
+    NoTag {
+        /// What was asked for.
+        name: String,
+    },
+    /// An image is to go, or to be treated as if it had no name, that has one.
+    #[error("image {digest} has the name \"{}\"", name.escape_debug())]
+    Tagged {
+        /// The manifest.
+        digest: Digest,
+        /// One of its names.
+        name: String,
+    },
+    /// Not all of an image is in the store.
+    #[error("image {digest} is not whole in the store: {missing} of its blobs are missing")]
+    Incomplete {
+        /// The manifest.
+        digest: Digest,
+        /// How many blobs it lacks.
+        missing: usize,
+    },
     /// The caller did not want to go on.
     #[error("cancelled")]
     Cancelled,

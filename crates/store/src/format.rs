@@ -1,5 +1,6 @@
 //! Names in the store's directory, and the file that marks it: `image-layout.md` of the image specification.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use hash::Digest;
@@ -52,10 +53,24 @@ impl Listing {
         self.manifests.iter().flatten().filter_map(|entry| Descriptor::deserialize(entry).ok())
     }
 
+    /// The entries as they lie there, also those that cannot be understood.
+    pub(crate) fn raw(&self) -> &[Value] {
+        self.manifests.as_deref().unwrap_or_default()
+    }
+
     /// Takes entries out.
-    pub(crate) fn remove(&mut self, which: impl Fn(&Descriptor) -> bool) {
+    pub(crate) fn remove(&mut self, mut which: impl FnMut(&Descriptor) -> bool) {
         let entries = self.manifests.get_or_insert_default();
         entries.retain(|entry| !Descriptor::deserialize(entry).is_ok_and(|entry| which(&entry)));
+    }
+
+    /// Keeps the entries, by place and as they lie there, that are to stay.
+    pub(crate) fn retain(&mut self, mut stays: impl FnMut(usize, &Value) -> bool) {
+        let mut number = 0;
+        self.manifests.get_or_insert_default().retain(|entry| {
+            number += 1;
+            stays(number - 1, entry)
+        });
     }
 
     /// Puts an entry behind the others.
@@ -102,6 +117,16 @@ impl Paths {
         self.own().join("lock")
     }
 
+    /// Held by a sweep, and shared by whoever puts something where a sweep would look.
+    pub(crate) fn sweep_lock(&self) -> PathBuf {
+        self.own().join("sweep-lock")
+    }
+
+    /// What running processes need.
+    pub(crate) fn leases(&self) -> PathBuf {
+        self.own().join("leases")
+    }
+
     pub(crate) fn parts(&self) -> PathBuf {
         self.own().join("parts")
     }
@@ -111,15 +136,38 @@ impl Paths {
         self.parts().join(flat(digest))
     }
 
+    pub(crate) fn diff_ids(&self) -> PathBuf {
+        self.own().join("diff-ids")
+    }
+
     /// What a blob is known to expand to.
     pub(crate) fn diff_id(&self, blob: &Digest) -> PathBuf {
-        self.own().join("diff-ids").join(flat(blob))
+        self.diff_ids().join(flat(blob))
+    }
+
+    pub(crate) fn outlines(&self) -> PathBuf {
+        self.own().join("outlines")
     }
 
     /// The outline of the layer in a blob.
     pub(crate) fn outline(&self, blob: &Digest) -> PathBuf {
-        self.own().join("outlines").join(flat(blob))
+        self.outlines().join(flat(blob))
     }
+
+    pub(crate) fn uses(&self) -> PathBuf {
+        self.own().join("used")
+    }
+
+    /// An empty file, as old as the last use of an image.
+    pub(crate) fn used(&self, manifest: &Digest) -> PathBuf {
+        self.uses().join(flat(manifest))
+    }
+}
+
+/// The digest that a name in one of our own directories stands for.
+pub(crate) fn unflat(name: &OsStr) -> Option<Digest> {
+    let (algorithm, hex) = name.to_str()?.split_once('-')?;
+    format!("{algorithm}:{hex}").parse().ok()
 }
 
 fn flat(digest: &Digest) -> String {

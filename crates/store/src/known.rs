@@ -1,14 +1,15 @@
 //! What is known of a blob since it was read once: the digest of what it expands to, and the outline of the
-//! layer in it.
+//! layer in it. And when an image was used last.
 //!
 //! A blob's digest says which bytes it expands to, so what was true once stays true as long as the blob is
 //! checked against its digest whenever it is read. All of this can be found out anew: it is never flushed, and
 //! what is damaged or lost is as good as never known.
 
-use std::fs::{self, Permissions};
+use std::fs::{self, File, Permissions};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::time::SystemTime;
 
 use hash::Digest;
 
@@ -52,8 +53,30 @@ impl Store {
         self.remember(&self.paths.outline(blob), outline)
     }
 
+    /// Remembers that an image was used just now, so that a sweep which needs room takes others first.
+    pub fn touch(&self, manifest: &Digest) {
+        let path = self.paths.used(manifest);
+        let open = || File::options().create(true).truncate(false).write(true).open(&path);
+        let file = open().or_else(|_| fs::create_dir_all(self.paths.uses()).and_then(|()| open()));
+        // In a store that cannot be written to nothing is swept either.
+        let _ = file.and_then(|file| file.set_modified(SystemTime::now()));
+    }
+
+    /// When an image was used last; if nobody remembers, when it arrived. `None` if it is not there.
+    pub fn last_use(&self, manifest: &Digest) -> Option<SystemTime> {
+        let modified = |path: &Path| fs::symlink_metadata(path).and_then(|found| found.modified()).ok();
+        modified(&self.paths.used(manifest)).or_else(|| self.arrived(manifest))
+    }
+
+    /// When a blob arrived. `None` if it is not there.
+    pub fn arrived(&self, blob: &Digest) -> Option<SystemTime> {
+        fs::symlink_metadata(self.paths.blob(blob)).and_then(|found| found.modified()).ok()
+    }
+
     /// Writes a file that may be read and written by others meanwhile: the name means old bytes or new ones.
     fn remember(&self, path: &Path, bytes: &[u8]) -> Result<(), Error> {
+        // Until it has its name it looks like what a killed process left.
+        let _shared = self.share_sweep_lock();
         let directory = path.parent().unwrap_or(&self.paths.root);
         self.create_directory(directory)?;
         // As any other file of a store, and not for its maker alone as temporary ones are.

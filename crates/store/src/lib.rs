@@ -10,7 +10,10 @@
 //! unlade/parts/sha256-e3b0c4…    blobs that are arriving; locked by whoever fetches them
 //! unlade/diff-ids/sha256-e3b0c4… the verified digest of what a blob expands to
 //! unlade/outlines/sha256-e3b0c4… what the layer in a blob changes, without its files' bytes
+//! unlade/used/sha256-e3b0c4…     as old as the last use of the image with this manifest
+//! unlade/leases/PID-…            what a running process needs; locked by it
 //! unlade/lock                    held while index.json is rewritten
+//! unlade/sweep-lock              held while a sweep looks for what nobody needs, and removes it
 //! ```
 //!
 //! Nothing is ever changed under its final name: it is written beside, checked, flushed, renamed. So a process
@@ -28,11 +31,19 @@ mod known;
 mod resolve;
 mod tags;
 
+mod images;
+mod lease;
+mod reach;
+
+pub mod fsck;
+pub mod gc;
+
 mod error;
 mod lock;
 
 pub use blobs::Blob;
 pub use error::Error;
+pub use images::Stored;
 pub use open::Store;
 pub use resolve::{INDEX_DEPTH_MAX, Resolved, resolve};
 pub use tags::{INDEX_ANNOTATION, Tag};

@@ -11,6 +11,7 @@ use hash::Digest;
 
 use crate::error::Error;
 use crate::format::{self, Layout, Listing, Paths};
+use crate::lease::Lease;
 
 /// A directory of images. Threads may share it, and so may processes.
 #[derive(Debug)]
@@ -20,6 +21,8 @@ pub struct Store {
     pub(crate) durable: bool,
     /// Blobs that this process itself checked on their way in.
     pub(crate) fresh: Mutex<BTreeSet<Digest>>,
+    /// What no sweep may take away as long as this object is used.
+    pub(crate) lease: Mutex<Lease>,
     /// Held for its `Drop`, which removes the directory.
     _temporary: Option<tempfile::TempDir>,
 }
@@ -64,17 +67,22 @@ impl Store {
     }
 
     fn open_at(path: &Path, temporary: Option<tempfile::TempDir>) -> Result<Store, Error> {
-        let durable = temporary.is_none();
-        let store =
-            Store { paths: Paths::new(path), durable, fresh: Mutex::default(), _temporary: temporary };
+        let store = Store::unchecked(path, temporary);
         if !store.check_layout()? {
             store.create()?;
         }
         Ok(store)
     }
 
+    /// A store of which nothing is known, not even whether it is one.
+    pub(crate) fn unchecked(path: &Path, temporary: Option<tempfile::TempDir>) -> Store {
+        let durable = temporary.is_none();
+        let (fresh, lease) = (Mutex::default(), Mutex::default());
+        Store { paths: Paths::new(path), durable, fresh, lease, _temporary: temporary }
+    }
+
     /// Whether the directory is marked as a layout, of a version that is known.
-    fn check_layout(&self) -> Result<bool, Error> {
+    pub(crate) fn check_layout(&self) -> Result<bool, Error> {
         let path = self.paths.layout();
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
@@ -102,12 +110,17 @@ impl Store {
         if !index.exists() {
             self.replace(&index, &json(&Listing::default()))?;
         }
+        self.mark_layout()
+    }
+
+    /// Writes the mark.
+    pub(crate) fn mark_layout(&self) -> Result<(), Error> {
         let layout = Layout { image_layout_version: format::LAYOUT_VERSION.into() };
         self.replace(&self.paths.layout(), &json(&layout))
     }
 
     /// Refuses a directory that holds anything but the beginnings of a store.
-    fn check_unused(&self) -> Result<(), Error> {
+    pub(crate) fn check_unused(&self) -> Result<(), Error> {
         let root = &self.paths.root;
         let fail = |error| Error::io("read", root)(error);
         for entry in fs::read_dir(root).map_err(fail)? {

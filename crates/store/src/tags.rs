@@ -62,6 +62,50 @@ impl Store {
         self.replace(&self.paths.index(), &json(&listing))
     }
 
+    /// Lets another name have an image of the store, whole.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Missing`] if the image is not in the store, [`Error::Incomplete`] if not all of it is.
+    pub fn tag_stored(&self, digest: &Digest, name: &Reference) -> Result<(), Error> {
+        let image = self.image_by_digest(digest)?.ok_or(Error::Missing { digest: *digest })?;
+        let missing = self.missing(&image).len();
+        if missing > 0 {
+            return Err(Error::Incomplete { digest: *digest, missing });
+        }
+        let known = self.tags()?.into_iter().find(|tag| tag.descriptor.digest == *digest);
+        let own = Some(image.config.platform).filter(Platform::is_stated);
+        let (platform, index) = known.map_or((None, None), |tag| (tag.descriptor.platform, tag.index));
+        let descriptor = Descriptor { platform: platform.or(own), ..image.descriptor };
+        self.tag(name, descriptor, index.as_ref())
+    }
+
+    /// Takes a name away from all images that have it, or from the one for a platform. The images stay until the
+    /// next sweep. `name` is a full reference, or what another tool wrote. Gives what the name had.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoTag`].
+    pub fn untag(&self, name: &str, platform: Option<&Platform>) -> Result<Vec<Digest>, Error> {
+        let full = name.parse::<Reference>().map(|reference| reference.to_string());
+        let goes = |entry: &Descriptor, name: &str| {
+            let stated = entry.platform.as_ref();
+            is_named(entry, name) && platform.is_none_or(|wanted| stated.is_some_and(|p| p.is_same(wanted)))
+        };
+        let _lock = self.lock_tags()?;
+        let mut listing = self.read_index()?;
+        let mut gone = Vec::new();
+        for name in full.iter().map(String::as_str).chain([name]) {
+            gone.extend(listing.entries().filter(|entry| goes(entry, name)).map(|entry| entry.digest));
+            listing.remove(|entry| goes(entry, name));
+        }
+        if gone.is_empty() {
+            return Err(Error::NoTag { name: name.into() });
+        }
+        self.replace(&self.paths.index(), &json(&listing))?;
+        Ok(gone)
+    }
+
     /// The image that a reference names for a platform: by its digest, else by its tag. `None` if the store
     /// does not have its manifest and config; whether it has the layers is [`Store::missing`]'s to say.
     ///
@@ -141,7 +185,7 @@ impl Store {
         Ok(Some(chosen.clone()))
     }
 
-    fn read_index(&self) -> Result<Listing, Error> {
+    pub(crate) fn read_index(&self) -> Result<Listing, Error> {
         let path = self.paths.index();
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
@@ -168,7 +212,7 @@ fn replaces(new: &Descriptor, old: &Descriptor) -> bool {
 }
 
 impl Tag {
-    fn read(descriptor: Descriptor) -> Option<Tag> {
+    pub(crate) fn read(descriptor: Descriptor) -> Option<Tag> {
         let name = descriptor.annotations.get(Descriptor::REF_NAME)?;
         let reference: Reference = name.parse().ok()?;
         let index = descriptor.annotations.get(INDEX_ANNOTATION).and_then(|index| index.parse().ok());

@@ -1,0 +1,294 @@
+//! Removing what nobody needs: a plan first, then the deed.
+//!
+//! What the tags lead to is needed, and what a running process holds ([leases](crate::lease)). All the rest goes:
+//! blobs, what is known of them, and what killed processes left. Who wants to have room names an age or a size, and
+//! then the images go too that were not used for the longest time.
+//!
+//! The order of the deed lets it be killed at any point: the list of tags is replaced, in one piece and for good,
+//! before the first blob goes that a tag led to.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime};
+
+use hash::Digest;
+use oci::Descriptor;
+
+use crate::error::Error;
+use crate::format::unflat;
+use crate::images::list;
+use crate::open::{Store, json};
+use crate::reach::{Documents, Root};
+use crate::tags::Tag;
+
+/// How long what has arrived of a blob is kept for whoever goes on with it. Somebody tries again within a day, or
+/// not at all.
+pub const PART_AGE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How long the sweep lock is waited for. It is shared for moments, except by who cannot write a lease.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits so long, and no longer.
+pub(crate) fn patience() -> impl Fn() -> ControlFlow<()> {
+    let start = Instant::now();
+    move || if start.elapsed() > PATIENCE { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+}
+
+/// What the caller decides.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Images that were not used for this long lose their names.
+    pub older_than: Option<Duration>,
+    /// Images lose their names, the one first that was not used for the longest time, until the others need no
+    /// more bytes than this.
+    pub keep_bytes: Option<u64>,
+}
+
+/// What is to be removed.
+#[derive(Debug, Clone, Default)]
+pub struct Plan {
+    /// Images that lose their names.
+    pub images: Vec<Eviction>,
+    /// Blobs and their sizes.
+    pub blobs: Vec<(Digest, u64)>,
+    /// Other files of the store.
+    pub files: Vec<Leftover>,
+    /// Bytes of the blobs that stay.
+    pub kept_bytes: u64,
+    /// How many blobs stay.
+    pub kept_blobs: usize,
+}
+
+/// An image that loses its names.
+#[derive(Debug, Clone)]
+pub struct Eviction {
+    /// Its manifest.
+    pub digest: Digest,
+    /// Its names.
+    pub names: Vec<String>,
+    /// When it was used last.
+    pub used: Option<SystemTime>,
+}
+
+/// A file that is of no use.
+#[derive(Debug, Clone)]
+pub struct Leftover {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its bytes.
+    pub bytes: u64,
+    /// What it is.
+    pub kind: LeftoverKind,
+}
+
+/// What a file is that is of no use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LeftoverKind {
+    /// What arrived of a blob that nobody fetches any more.
+    Part,
+    /// What a killed process was writing.
+    Temporary,
+    /// What was known of a blob that is gone.
+    Known,
+}
+
+impl Plan {
+    /// Bytes that will be free.
+    pub fn freed_bytes(&self) -> u64 {
+        self.blobs.iter().map(|(_, size)| size).chain(self.files.iter().map(|file| &file.bytes)).sum()
+    }
+}
+
+impl Store {
+    /// Plans what [`Store::gc`] would remove. Beside running processes it is a guess.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unreachable`] if a tag cannot be followed: then nobody can say which blobs it needs.
+    pub fn plan_gc(&self, options: &Options) -> Result<Plan, Error> {
+        let _shared = self.share_sweep_lock();
+        plan(self, options, SystemTime::now())
+    }
+
+    /// Removes what nobody needs, and says what that was. `waiting` is asked whether to wait on while another
+    /// process keeps sweeps away.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::plan_gc`]; [`Error::InUse`] if it is not to wait on. Whatever it is, nothing needed is gone.
+    pub fn gc(&self, options: &Options, waiting: &dyn Fn() -> ControlFlow<()>) -> Result<Plan, Error> {
+        let _lock = self.lock_sweep(waiting)?;
+        let plan = plan(self, options, SystemTime::now())?;
+        act(self, &plan)?;
+        Ok(plan)
+    }
+}
+
+/// An image with names, as a plan weighs it.
+struct Candidate {
+    digest: Digest,
+    names: Vec<String>,
+    used: Option<SystemTime>,
+    /// Whether it may lose them: not one that a running process needs, or that another tool named.
+    may_go: bool,
+    needs: BTreeSet<Digest>,
+}
+
+fn plan(store: &Store, options: &Options, now: SystemTime) -> Result<Plan, Error> {
+    let mut documents = Documents::default();
+    let leases = store.leases()?;
+    // Whoever has read a manifest will ask for its layers next.
+    let mut needed: BTreeSet<Digest> = BTreeSet::new();
+    for digest in &leases.held {
+        needed.extend(documents.closure(store, digest));
+    }
+    let blobs: BTreeMap<Digest, u64> = store.blobs()?.into_iter().collect();
+
+    let mut candidates = candidates(store, &mut documents, &leases.held)?;
+    let mut plan = Plan::default();
+    let mut evict = |candidate: Candidate| {
+        let Candidate { digest, names, used, .. } = candidate;
+        plan.images.push(Eviction { digest, names, used });
+    };
+    if let Some(age) = options.older_than {
+        let old = |candidate: &mut Candidate| {
+            candidate.may_go
+                && candidate.used.is_some_and(|used| now.duration_since(used).is_ok_and(|since| since > age))
+        };
+        candidates.extract_if(.., old).for_each(&mut evict);
+    }
+    if let Some(bytes_max) = options.keep_bytes {
+        let mut users: BTreeMap<Digest, usize> = BTreeMap::new();
+        let all = candidates.iter().flat_map(|candidate| &candidate.needs).chain(&needed);
+        all.for_each(|digest| *users.entry(*digest).or_default() += 1);
+        let size = |digest: &Digest| blobs.get(digest).copied().unwrap_or_default();
+        let mut bytes: u64 = users.keys().map(size).sum();
+        candidates.sort_by_key(|candidate| (candidate.used, candidate.digest));
+        let least_used = |candidate: &mut Candidate| {
+            let goes = candidate.may_go && bytes > bytes_max;
+            if goes {
+                for digest in &candidate.needs {
+                    let left = users.entry(*digest).or_insert(1);
+                    *left -= 1;
+                    if *left == 0 {
+                        bytes -= size(digest);
+                    }
+                }
+            }
+            goes
+        };
+        candidates.extract_if(.., least_used).for_each(&mut evict);
+    }
+    needed.extend(candidates.into_iter().flat_map(|candidate| candidate.needs));
+
+    let (kept, swept): (Vec<_>, Vec<_>) = blobs.into_iter().partition(|(digest, _)| needed.contains(digest));
+    plan.kept_bytes = kept.iter().map(|(_, size)| size).sum();
+    plan.kept_blobs = kept.len();
+    plan.blobs = swept;
+    let kept: BTreeSet<Digest> = kept.into_iter().map(|(digest, _)| digest).collect();
+    for directory in [store.paths.diff_ids(), store.paths.outlines(), store.paths.uses()] {
+        for entry in list(&directory)? {
+            match unflat(&entry.file_name()) {
+                Some(blob) if kept.contains(&blob) => {}
+                Some(_) => plan.leave(entry.path(), LeftoverKind::Known),
+                None => plan.leave(entry.path(), LeftoverKind::Temporary),
+            }
+        }
+    }
+    for entry in list(&store.paths.parts())? {
+        let held = unflat(&entry.file_name()).is_some_and(|digest| leases.held.contains(&digest));
+        let age = entry.metadata().and_then(|found| found.modified()).map(|time| now.duration_since(time));
+        let old = age.is_ok_and(|age| age.is_ok_and(|age| age > PART_AGE));
+        if old && !held && free_part(&entry.path()).is_some() {
+            plan.leave(entry.path(), LeftoverKind::Part);
+        }
+    }
+    for entry in list(&store.paths.own())? {
+        if entry.path().extension().is_some_and(|extension| extension == "new") {
+            plan.leave(entry.path(), LeftoverKind::Temporary);
+        }
+    }
+    leases.dead.into_iter().for_each(|path| plan.leave(path, LeftoverKind::Temporary));
+    Ok(plan)
+}
+
+impl Plan {
+    fn leave(&mut self, path: PathBuf, kind: LeftoverKind) {
+        // A directory is nothing that this program makes there.
+        if let Ok(found) = fs::symlink_metadata(&path)
+            && !found.is_dir()
+        {
+            self.files.push(Leftover { path, bytes: found.len(), kind });
+        }
+    }
+}
+
+/// The images that have names, each once.
+fn candidates(
+    store: &Store,
+    documents: &mut Documents,
+    held: &BTreeSet<Digest>,
+) -> Result<Vec<Candidate>, Error> {
+    let mut candidates: Vec<Candidate> = Vec::new();
+    let mut known: BTreeMap<Digest, usize> = BTreeMap::new();
+    for (root, entry) in store.roots()? {
+        let needs = documents.needs(store, &root)?;
+        let Root { name, link, .. } = root;
+        let ours = serde_json::from_value::<Descriptor>(entry).ok().and_then(Tag::read).is_some();
+        let place = *known.entry(link.digest).or_insert_with(|| {
+            candidates.push(Candidate {
+                digest: link.digest,
+                names: Vec::new(),
+                used: store.last_use(&link.digest),
+                may_go: !held.contains(&link.digest),
+                needs: BTreeSet::new(),
+            });
+            candidates.len() - 1
+        });
+        let candidate = &mut candidates[place];
+        candidate.names.push(name);
+        candidate.may_go &= ours;
+        candidate.needs.extend(needs);
+    }
+    Ok(candidates)
+}
+
+fn act(store: &Store, plan: &Plan) -> Result<(), Error> {
+    // Also whoever replaces the list of tags has a temporary file, and holds this lock.
+    let _lock = store.lock_tags()?;
+    if !plan.images.is_empty() {
+        let gone: BTreeSet<Digest> = plan.images.iter().map(|image| image.digest).collect();
+        let mut listing = store.read_index()?;
+        listing.remove(|entry| gone.contains(&entry.digest));
+        store.replace(&store.paths.index(), &json(&listing))?;
+    }
+    for (digest, _) in &plan.blobs {
+        if let Ok(mut fresh) = store.fresh.lock() {
+            fresh.remove(digest);
+        }
+        remove(&store.paths.blob(digest))?;
+    }
+    for Leftover { path, kind, .. } in &plan.files {
+        // Its lock, while it is removed, keeps away whoever would go on with it.
+        let part = (*kind == LeftoverKind::Part).then(|| free_part(path));
+        if !matches!(part, Some(None)) {
+            remove(path)?;
+        }
+    }
+    Ok(())
+}
+
+/// Locks a part if nobody has it.
+fn free_part(path: &Path) -> Option<File> {
+    let part = File::options().write(true).open(path).ok()?;
+    part.try_lock().is_ok().then_some(part)
+}
+
+fn remove(path: &Path) -> Result<(), Error> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        done => done.map_err(Error::io("remove", path)),
+    }
+}
