@@ -101,6 +101,9 @@ fn amount(event: &Event) -> Option<(String, String, u64, u64)> {
         Event::Write { done, total } if *total > 0 => {
             ("write".into(), "rootfs       write".into(), *done, *total)
         }
+        Event::Check { done, total } if *total > 0 => {
+            ("check".into(), "store        check".into(), *done, *total)
+        }
         _ => return None,
     })
 }
@@ -150,6 +153,7 @@ fn json_line(told: &Mutex<HashMap<String, Instant>>, event: &Event) {
         }
         Event::Write { total: 0, .. } => return,
         Event::Write { done, total } => json!({ "event": "write", "done": done, "total": total }),
+        Event::Check { done, total } => json!({ "event": "check", "done": done, "total": total }),
         Event::Retry { message } => json!({ "event": "retry", "message": message }),
     };
     // Nobody can be told that standard error is closed.

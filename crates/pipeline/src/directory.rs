@@ -31,6 +31,8 @@ pub(crate) use remove::remove;
 pub struct Unpublished {
     path: PathBuf,
     beside: scratch::Registered,
+    /// The directory, held.
+    _held: File,
     /// What this user or this filesystem could not hold.
     pub unkept: Unkept,
 }
@@ -64,10 +66,13 @@ impl Unpublished {
         let outside = |cause| Error { path: Box::default(), cause };
         check_free(path).map_err(outside)?;
         let path: PathBuf = path.components().collect();
+        scratch::remove_leftovers(&path);
         let beside = scratch::Registered::beside(&path);
         fs::DirBuilder::new().mode(0o700).create(beside.path()).map_err(outside)?;
         let root = descent::open(beside.path()).map_err(outside)?;
-        let mut unpublished = Unpublished { path, beside, unkept: Unkept::default() };
+        scratch::hold(&root);
+        let held = root.try_clone().map_err(outside)?;
+        let mut unpublished = Unpublished { path, beside, _held: held, unkept: Unkept::default() };
 
         let mut maker =
             Maker { tree, spool, report, unkept: Unkept::default(), first_names: BTreeMap::new() };

@@ -53,6 +53,13 @@ pub enum Event {
         /// Bytes in all, holes left out.
         total: u64,
     },
+    /// The store is checked.
+    Check {
+        /// Bytes so far.
+        done: u64,
+        /// Bytes in all.
+        total: u64,
+    },
     /// Something went wrong that will be tried again.
     Retry {
         /// What, and what will happen now; one line, safe for a terminal.

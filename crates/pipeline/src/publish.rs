@@ -38,6 +38,7 @@ impl Unpublished {
         if Unpublished::check(&path)? {
             return Unpublished::device(&path, size);
         }
+        scratch::remove_leftovers(&path);
         let nameless = match fs::exists(DESCRIPTORS)? {
             true => {
                 let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
@@ -54,6 +55,7 @@ impl Unpublished {
             }
             Err(error) => return Err(error.into()),
         };
+        scratch::hold(&unpublished.file);
         unpublished.file.set_len(size)?;
         Ok(unpublished)
     }

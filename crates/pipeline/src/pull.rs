@@ -8,7 +8,7 @@ use std::thread;
 
 use hash::Digest;
 use oci::{Descriptor, Image, Platform, Reference};
-use store::{Resolved, Store};
+use store::{Resolved, Store, Tag};
 
 use crate::event::{Event, Report};
 use crate::source::{self, Origin, Source};
@@ -108,28 +108,53 @@ pub fn pull(
 ) -> Result<Image, Error> {
     with_retries(options, report, |options| {
         let found = find(source, platform, store, options, report)?;
-        let image = &found.image;
-        report(Event::Resolved {
-            manifest: image.descriptor.digest,
-            layers: image.manifest.layers.len(),
-            bytes: image.size(),
-        });
-        if !store.missing(image).is_empty() {
-            let opened;
-            let origin = match &found.origin {
-                Some(origin) => origin.as_ref(),
-                None => {
-                    opened = source.open(store.path(), &options.registry)?;
-                    opened.as_ref()
-                }
-            };
-            blobs::fetch(origin, image, store, options.parallel, report)?;
-        }
+        complete(&found, source, store, options, report)?;
         if let Source::Registry(reference) = source {
             tag(reference, &found, store)?;
         }
+        store.touch(&found.image.descriptor.digest);
         Ok(found.image)
     })
+}
+
+/// Fetches again what the store lacks of the image that a tag names, from where the tag's name says.
+pub fn refetch(tag: &Tag, store: &Store, options: &Options, report: Report<'_>) -> Result<(), Error> {
+    let source = Source::Registry(tag.reference.with_digest(tag.descriptor.digest));
+    let platform = tag.descriptor.platform.clone().unwrap_or_else(Platform::host);
+    // It was taken once, whatever it is for.
+    let options = Options { policy: Policy::Missing, any_platform: true, ..options.clone() };
+    with_retries(&options, report, |options| {
+        let found = find(&source, &platform, store, options, report)?;
+        complete(&found, &source, store, options, report)
+    })
+}
+
+/// Brings in what the store lacks of an image.
+fn complete(
+    found: &Found<'_>,
+    source: &Source,
+    store: &Store,
+    options: &Options,
+    report: Report<'_>,
+) -> Result<(), Error> {
+    let image = &found.image;
+    report(Event::Resolved {
+        manifest: image.descriptor.digest,
+        layers: image.manifest.layers.len(),
+        bytes: image.size(),
+    });
+    if store.missing(image).is_empty() {
+        return Ok(());
+    }
+    let opened;
+    let origin = match &found.origin {
+        Some(origin) => origin.as_ref(),
+        None => {
+            opened = source.open(store.path(), &options.registry)?;
+            opened.as_ref()
+        }
+    };
+    blobs::fetch(origin, image, store, options.parallel, report)
 }
 
 /// Finds an image and brings its documents into the store, but none of its layers, and no tag.

@@ -1,9 +1,12 @@
 //! Names that must be gone when the process ends, however it is asked to.
 
-use std::fs;
+use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustix::fs::{Mode, OFlags};
 
 /// What is registered now.
 static NAMES: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
@@ -29,15 +32,11 @@ pub fn register(path: &Path) {
 pub struct Registered(PathBuf);
 
 impl Registered {
-    /// A name that nothing has yet, in the directory of `path`. Nothing is made.
+    /// A name that nothing has yet, in the directory of `path`. Nothing is made. Whoever makes something under it
+    /// holds that by a lock.
     pub fn beside(path: &Path) -> Registered {
         let number = COUNTER.fetch_add(1, Ordering::Relaxed);
-        let mut name = std::ffi::OsString::from(".");
-        // Cut, so that the longest name has room for what stands around it.
-        let stem = path.file_name().unwrap_or_default().to_string_lossy();
-        name.push(stem.chars().take(50).collect::<String>());
-        name.push(format!(".unlade-{}-{number}", std::process::id()));
-        let path = path.with_file_name(name);
+        let path = path.with_file_name(format!("{}{}-{number}", prefix(path), std::process::id()));
         register(&path);
         Registered(path)
     }
@@ -58,6 +57,51 @@ impl Registered {
             names.retain(|name| *name != self.0);
         }
     }
+}
+
+/// How temporary names beside `path` begin; a process's number and another one follow.
+fn prefix(path: &Path) -> String {
+    let stem = path.file_name().unwrap_or_default().to_string_lossy();
+    // Cut, so that the longest name has room for what stands around it.
+    format!(".{}.unlade-", stem.chars().take(50).collect::<String>())
+}
+
+/// Says for as long as the file is open that whoever made it still needs it.
+pub(crate) fn hold(file: &File) {
+    // Where there are no locks nothing is taken for left over.
+    let _ = file.try_lock();
+}
+
+/// Removes what earlier builds of the same output left beside it when they were killed: things of this user, under
+/// a name as they have it, that no running process holds.
+pub(crate) fn remove_leftovers(path: &Path) {
+    let directory = crate::publish::directory_of(path);
+    // Failing is no news: what cannot be removed harms nothing but the eye.
+    let Ok(entries) = fs::read_dir(directory) else { return };
+    let prefix = prefix(path);
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let numbers = name.to_str().and_then(|name| name.strip_prefix(&prefix)?.split_once('-'));
+        let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        if let Some((process, number)) = numbers
+            && is_number(process)
+            && is_number(number)
+            // It is made a moment before it is locked.
+            && !Path::new("/proc").join(process).exists()
+            && is_free(&entry.path())
+        {
+            remove(&entry.path());
+        }
+    }
+}
+
+/// Whether something is this user's, and no process holds it.
+fn is_free(path: &Path) -> bool {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let Ok(file) = rustix::fs::open(path, flags, Mode::empty()) else { return false };
+    let file = File::from(file);
+    let ours = file.metadata().is_ok_and(|found| found.uid() == rustix::process::geteuid().as_raw());
+    ours && file.try_lock().is_ok()
 }
 
 impl Drop for Registered {
