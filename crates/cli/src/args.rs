@@ -3,6 +3,7 @@
 mod build;
 mod copy;
 mod image;
+mod keep;
 mod login;
 mod look;
 mod push;
@@ -15,6 +16,7 @@ use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum, ValueHint
 pub(crate) use build::{Build, Ext4Args, FormatKind, ProfileKind};
 pub(crate) use copy::Copy;
 pub(crate) use image::{LayerArgs, PullKind, SourceArgs};
+pub(crate) use keep::{Fsck, Gc, History, Images, Rm, Tag};
 pub(crate) use login::{Login, Logout};
 pub(crate) use look::{Inspect, Ls, Pull};
 pub(crate) use push::Push;
@@ -87,6 +89,12 @@ pub(crate) enum Command {
     Ls(Ls),
     Login(Login),
     Logout(Logout),
+    Images(Images),
+    Tag(Tag),
+    Rm(Rm),
+    History(History),
+    Gc(Gc),
+    Fsck(Fsck),
     Completions(Completions),
     #[command(hide = true)]
     Man(Man),

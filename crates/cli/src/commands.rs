@@ -3,12 +3,18 @@
 mod build;
 mod completions;
 mod copy;
+mod fsck;
+mod gc;
+mod history;
+mod images;
 mod inspect;
 mod login;
 mod ls;
+mod named;
 mod pull;
 mod push;
 mod shared;
+mod tag;
 
 use std::error::Error;
 
@@ -28,6 +34,12 @@ pub(crate) fn run(args: Args) -> Outcome {
         Command::Ls(command) => ls::run(&args.common, &command),
         Command::Login(command) => login::login(&args.common, &command),
         Command::Logout(command) => login::logout(&args.common, &command),
+        Command::Images(command) => images::run(&args.common, &command),
+        Command::Tag(command) => tag::tag(&args.common, &command),
+        Command::Rm(command) => tag::rm(&args.common, &command),
+        Command::History(command) => history::run(&args.common, &command),
+        Command::Gc(command) => gc::run(&args.common, &command),
+        Command::Fsck(command) => fsck::run(&args.common, &command),
         Command::Completions(command) => completions::completions(&command),
         Command::Man(command) => completions::man(&command),
     }

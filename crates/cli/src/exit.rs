@@ -13,10 +13,14 @@ pub(crate) enum Code {
     Failed = 1,
     /// The arguments make no sense. clap exits with the same.
     Usage = 2,
+    /// The store was checked, and something was found.
+    Findings = 3,
     /// The image, tag or platform does not exist.
     NotFound = 4,
     /// Somebody has to log in, or may not.
     Denied = 5,
+    /// Another process has what is needed, and did not let go in time.
+    Locked = 6,
     /// Ctrl-C, or a request to terminate.
     Interrupted = 130,
 }
@@ -39,6 +43,19 @@ impl std::fmt::Display for Usage {
 
 impl Error for Usage {}
 
+/// What a check found and could not mend: no failure of the command, but nothing to be silent about.
+#[derive(Debug)]
+pub(crate) struct Findings(pub(crate) usize);
+
+impl std::fmt::Display for Findings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let s = if self.0 == 1 { "" } else { "s" };
+        write!(f, "the store is not clean: {} finding{s}", self.0)
+    }
+}
+
+impl Error for Findings {}
+
 impl Code {
     /// Finds in a chain of errors what it means for whoever called.
     pub(crate) fn of(failure: &(dyn Error + 'static)) -> Code {
@@ -46,6 +63,9 @@ impl Code {
         while let Some(error) = link {
             if error.is::<Usage>() {
                 return Code::Usage;
+            }
+            if error.is::<Findings>() {
+                return Code::Findings;
             }
             if is_broken_pipe(error) {
                 return Code::Done;

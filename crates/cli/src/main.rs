@@ -5,12 +5,14 @@
 
 mod args;
 mod commands;
+mod duration;
 mod exit;
 mod interrupt;
 mod password;
 mod progress;
 mod render;
 mod size;
+mod template;
 mod terminal;
 
 use std::process::ExitCode;

@@ -97,13 +97,25 @@ fn hint(error: &(dyn Error + 'static)) -> Option<String> {
     {
         return Some("name a directory that does not exist yet: nothing is ever overwritten in place".into());
     }
-    None
+    match error.downcast_ref() {
+        Some(store::Error::Unreachable { .. }) => {
+            Some("unlade fsck says what is wrong, and unlade fsck --repair mends it".into())
+        }
+        Some(store::Error::Incomplete { .. }) => Some("unlade pull fetches the rest".into()),
+        Some(store::Error::Tagged { .. }) => Some("unlade rm NAME takes the name away".into()),
+        _ => None,
+    }
 }
 
 /// What an error means for whoever called, if this link of the chain tells.
 pub(crate) fn code_of(error: &(dyn Error + 'static)) -> Option<Code> {
     if error.is::<NoSuchPath>() {
         return Some(Code::NotFound);
+    }
+    match error.downcast_ref() {
+        Some(store::Error::NoTag { .. }) => return Some(Code::NotFound),
+        Some(store::Error::InUse { .. } | store::Error::Needed { .. }) => return Some(Code::Locked),
+        _ => {}
     }
     if let Some(oci::Error::NoPlatform { .. }) = error.downcast_ref() {
         return Some(Code::NotFound);
@@ -163,6 +175,75 @@ pub(crate) fn time(seconds: i64) -> String {
     format!("{year:04}-{month:02}-{day_of_month:02} {hour:02}:{minute:02}:{second:02}")
 }
 
+/// The seconds since 1970 of a time as documents spell it: `YYYY-MM-DDThh:mm:ss[.fraction](Z|±hh:mm)`, RFC 3339.
+pub(crate) fn seconds(text: &str) -> Option<i64> {
+    let number = |range: std::ops::Range<usize>| {
+        let digits = text.get(range).filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()))?;
+        digits.parse::<i64>().ok()
+    };
+    let [year, month, day] = [number(0..4)?, number(5..7)?, number(8..10)?];
+    let [hour, minute, second] = [number(11..13)?, number(14..16)?, number(17..19)?];
+    let between = [4, 7, 10, 13, 16].map(|at| text.as_bytes()[at]);
+    if !matches!(between, [b'-', b'-', b'T' | b't' | b' ', b':', b':'])
+        || !(1..=12).contains(&month)
+        || !(1..=31).contains(&day)
+    {
+        return None;
+    }
+    let rest = text.get(19..)?;
+    let fraction =
+        rest.strip_prefix('.').map_or("", |rest| rest.split(['Z', 'z', '+', '-']).next().unwrap_or(""));
+    let zone = rest.strip_prefix('.').map_or(rest, |rest| &rest[fraction.len()..]);
+    let offset = match zone.as_bytes() {
+        b"Z" | b"z" => 0,
+        [sign @ (b'+' | b'-'), _, _, b':', _, _] => {
+            let at = text.len() - zone.len();
+            let east = number(at + 1..at + 3)? * 3_600 + number(at + 4..at + 6)? * 60;
+            if *sign == b'+' { east } else { -east }
+        }
+        _ => return None,
+    };
+    // The way back of `time`.
+    let (month, year) = if month > 2 { (month - 3, year) } else { (month + 9, year - 1) };
+    let (era, year) = (year.div_euclid(400), year.rem_euclid(400));
+    let day_of_era = year * 365 + year / 4 - year / 100 + (153 * month + 2) / 5 + day - 1;
+    let days = era * 146_097 + day_of_era - 719_468;
+    Some(days * 86_400 + hour * 3_600 + minute * 60 + second - offset)
+}
+
+/// A moment as programs read it, RFC 3339 in UTC.
+pub(crate) fn instant(time: std::time::SystemTime) -> String {
+    let since = time.duration_since(std::time::SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+    self::time(i64::try_from(since).unwrap_or(i64::MAX)).replace(' ', "T") + "Z"
+}
+
+/// A path of the host, escaped, so that any bytes are text and can be read back.
+pub(crate) fn path(path: &std::path::Path) -> String {
+    tree::escape(path.as_os_str().as_encoded_bytes()).to_string()
+}
+
+/// Rows in columns, two spaces between them; the columns `right` stand at the right.
+pub(crate) fn table<const N: usize>(rows: &[[String; N]], right: &[usize]) -> String {
+    let mut widths = [0; N];
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.chars().count().max(*width);
+        }
+    }
+    let mut text = String::new();
+    for row in rows {
+        let cells: Vec<String> = (0..N)
+            .map(|column| match (right.contains(&column), widths[column]) {
+                (true, width) => format!("{:>width$}", row[column]),
+                (false, width) => format!("{:<width$}", row[column]),
+            })
+            .collect();
+        text += cells.join("  ").trim_end();
+        text.push('\n');
+    }
+    text
+}
+
 /// Two digits a byte.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -188,6 +269,28 @@ mod tests {
             (16_725_225_600, "2500-01-01 00:00:00"),
         ] {
             assert_eq!(time(seconds), text);
+            assert_eq!(self::seconds(&(text.replace(' ', "T") + "Z")), Some(seconds), "{text}");
         }
+        for (text, seconds) in [
+            ("1970-01-01T01:00:00+01:00", Some(0)),
+            ("1969-12-31T19:00:00.123456789-05:00", Some(0)),
+            ("2024-02-29T23:59:59.5Z", Some(1_709_251_199)),
+            ("", None),
+            ("1970-01-01", None),
+            ("1970-01-01T00:00:00", None),
+            ("1970-13-01T00:00:00Z", None),
+            ("1970-01-01T00:00:00+1", None),
+            ("+970-01-01T00:00:00Z", None),
+            ("1970-01-01T00:00:é0Z", None),
+        ] {
+            assert_eq!(self::seconds(text), seconds, "{text}");
+        }
+    }
+
+    #[test]
+    fn tables() {
+        let rows = [["NAME", "SIZE", "X"], ["a", "1 B", ""], ["longer", "12.5 KiB", "y"]];
+        let text = table(&rows.map(|row| row.map(String::from)), &[1]);
+        assert_eq!(text, "NAME        SIZE  X\na            1 B\nlonger  12.5 KiB  y\n");
     }
 }

@@ -19,6 +19,14 @@ pub(crate) fn answer(text: &str) -> io::Result<()> {
     out.write_all(lines.join("\n").as_bytes()).and_then(|()| out.flush()).map_err(unanswered)
 }
 
+/// The same for text in columns: tabs between them stay, too.
+pub(crate) fn answer_columns(text: &str) -> io::Result<()> {
+    let line = |line: &str| line.split('\t').map(visible).collect::<Vec<_>>().join("\t");
+    let lines: Vec<String> = text.split('\n').map(line).collect();
+    let mut out = io::stdout().lock();
+    out.write_all(lines.join("\n").as_bytes()).and_then(|()| out.flush()).map_err(unanswered)
+}
+
 /// Prints a JSON document on standard output.
 pub(crate) fn answer_json(value: &Value) -> io::Result<()> {
     let mut out = io::stdout().lock();

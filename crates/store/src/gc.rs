@@ -1,6 +1,6 @@
 //! Removing what nobody needs: a plan first, then the deed.
 //!
-//! What the tags lead to is needed, and what a running process holds ([leases](crate::lease)). All the rest goes:
+//! What the tags lead to is needed, and what a running process holds (a lease). All the rest goes:
 //! blobs, what is known of them, and what killed processes left. Who wants to have room names an age or a size, and
 //! then the images go too that were not used for the longest time.
 //!

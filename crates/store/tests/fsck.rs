@@ -38,9 +38,11 @@ fn two_images() -> (Place, Put, Put) {
 }
 
 type Break = fn(&Place, &Put);
+type Codes = &'static [&'static str];
+type Case = (&'static str, Break, Codes, Codes, Codes);
 
 /// What is broken; what is found; what is left after a repair, and after tags were dropped as well.
-const BROKEN: &[(&str, Break, &[&str], &[&str], &[&str])] = &[
+const BROKEN: &[Case] = &[
     ("nothing", |_, _| {}, &[], &[], &[]),
     (
         "no mark",
@@ -331,7 +333,7 @@ fn a_file_that_cannot_be_read_is_a_finding() {
     }
     let (place, one, _) = two_images();
     let path = place.blob(&one.layers[0]);
-    fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0)).unwrap();
+    fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o000)).unwrap();
     assert_eq!(codes(&check(&place)), ["error blob-unreadable"]);
 }
 

@@ -225,7 +225,7 @@ fn taken_summary(taken: &Taken, image: &Image, output: &Path, seconds: f64) -> V
 /// The same document as for a build. What only a build knows is null.
 fn taken_json(taken: &Taken, image: &Image, output: &Path, seconds: f64) -> serde_json::Value {
     json!({
-        "output": output.to_string_lossy(),
+        "output": render::path(output),
         "manifest": image.descriptor.digest,
         "prebuilt": taken.artifact,
         "layers": image.manifest.layers.len(),
@@ -247,7 +247,7 @@ fn summary_json(built: &Built, output: &Path, seconds: f64) -> serde_json::Value
         .map(|(remark, count)| json!({ "remark": remark.to_string(), "count": count }))
         .collect();
     json!({
-        "output": output.to_string_lossy(),
+        "output": render::path(output),
         "manifest": built.manifest,
         "prebuilt": null,
         "layers": built.layers,

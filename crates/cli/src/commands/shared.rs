@@ -18,7 +18,7 @@ use crate::exit::Usage;
 use crate::password;
 use crate::progress::Progress;
 
-type Fallible<T> = Result<T, Box<dyn std::error::Error>>;
+pub(crate) type Fallible<T> = Result<T, Box<dyn std::error::Error>>;
 
 /// A store, and how to fill it.
 pub(crate) struct Session {
@@ -187,19 +187,26 @@ impl Session {
     }
 }
 
-fn open_store(common: &Common) -> Fallible<Store> {
+/// Opens the store that the arguments name.
+pub(crate) fn open_store(common: &Common) -> Fallible<Store> {
     if common.no_store {
         let store = Store::temporary(None)?;
         pipeline::scratch::register(store.path());
         return Ok(store);
     }
+    Ok(Store::open(&store_path(common)?)?)
+}
+
+/// Where the store is that the arguments name.
+pub(crate) fn store_path(common: &Common) -> Fallible<PathBuf> {
     Ok(match &common.store {
-        Some(path) => Store::open(path)?,
-        None => Store::open(&Store::default_path()?)?,
+        Some(path) => path.clone(),
+        None => Store::default_path()?,
     })
 }
 
-fn pull_options(args: &SourceArgs) -> Fallible<pull::Options> {
+/// How registries are spoken to.
+pub(crate) fn pull_options(args: &SourceArgs) -> Fallible<pull::Options> {
     Ok(pull::Options {
         any_platform: args.any_platform,
         parallel: args.parallel_downloads.into(),
