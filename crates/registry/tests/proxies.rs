@@ -57,6 +57,34 @@ fn connections_go_through_the_proxy() {
     }
 }
 
+/// TLS to the proxy, and within it TLS to the registry.
+#[test]
+fn proxies_over_tls() {
+    let registry = registry(true);
+    let proxy = Proxy::start_tls(&registry.host(), Some("user:pass"));
+    let port = proxy.address().rsplit_once(':').unwrap().1.to_string();
+    let variables = [("HTTPS_PROXY", format!("https://user:pass@localhost:{port}"))];
+    let proxies = Proxies::from_variables(|name| {
+        variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone())
+    });
+    let with = |extra_roots| {
+        Client::new(Options { proxies: proxies.clone(), extra_roots, ..options().0 })
+            .unwrap()
+            .manifest(&named())
+    };
+    with(vec![registry.root(), proxy.root()]).unwrap();
+    assert_eq!(proxy.asked(), ["CONNECT registry.test:443"]);
+    // Who claims to be the proxy has to prove it.
+    assert_eq!(
+        with(vec![registry.root()]).unwrap_err().to_string(),
+        format!(
+            "manifest registry.test/a/b:latest: registry.test: through the proxy https://localhost:{port}: its \
+             certificate is not trusted: it comes from an unknown authority"
+        )
+    );
+    assert_eq!(proxy.asked().len(), 1);
+}
+
 #[test]
 fn plain_registries_and_those_that_are_reached_directly() {
     let registry = registry(false);

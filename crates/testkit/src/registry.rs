@@ -14,7 +14,7 @@ mod access;
 pub mod debian;
 pub mod fault;
 mod message;
-mod serve;
+pub(crate) mod serve;
 pub mod tokens;
 mod uploads;
 

@@ -17,14 +17,14 @@ use super::{Exchange, Request, Response, State, lock};
 const TICK: Duration = Duration::from_millis(20);
 
 /// Key and certificate.
-pub(super) struct Identity {
-    pub(super) root: Vec<u8>,
-    config: Arc<ServerConfig>,
+pub(crate) struct Identity {
+    pub(crate) root: Vec<u8>,
+    pub(crate) config: Arc<ServerConfig>,
 }
 
 impl Identity {
     /// A certificate for this machine, and for `registry.test` behind a proxy, that signs itself.
-    pub(super) fn new() -> Identity {
+    pub(crate) fn new() -> Identity {
         let names = ["localhost", "127.0.0.1", "registry.test"].map(String::from);
         let made = rcgen::generate_simple_self_signed(names).expect("a certificate needs no more than names");
         let certificate: CertificateDer<'static> = made.cert.der().clone();
