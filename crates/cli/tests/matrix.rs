@@ -293,6 +293,19 @@ fn a_token_server() {
     );
 }
 
+#[test]
+fn one_login_is_for_one_registry() {
+    let both = Both::new();
+    for arguments in [
+        &["copy", "a.invalid/x", "docker://b.invalid/x", "--creds", "user:hunter2"][..],
+        &["push", "a.invalid/x", "b.invalid/x", "--creds-stdin"],
+    ] {
+        let said = both.unlade_told(arguments, "user:hunter2");
+        assert_eq!(said.code, Some(2), "{}", said.err);
+        assert_eq!(said.err, "error: --creds would tell both a.invalid and b.invalid: use unlade login\n");
+    }
+}
+
 /// Short names, mirrors and rewritten places, with one file for both.
 #[test]
 fn registries_conf() {

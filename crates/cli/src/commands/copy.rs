@@ -4,7 +4,7 @@ use pipeline::copy::{Copied, Place};
 use serde_json::json;
 
 use super::Outcome;
-use super::shared::{Session, image_place};
+use super::shared::{Session, check_login, image_place};
 use crate::args::{Common, Copy, PullKind};
 use crate::exit::Usage;
 use crate::{size, terminal};
@@ -13,6 +13,7 @@ use crate::{size, terminal};
 pub(crate) fn run(common: &Common, command: &Copy) -> Outcome {
     let from = image_place(&command.from)?;
     let to = Place::destination(&command.to).map_err(|error| Usage(error.to_string()))?;
+    check_login(&command.source, &from, &to)?;
     // Who copies from a registry wants what it has now; what the store has is named as such.
     let session = Session::of(common, from.source(), &command.source, PullKind::Always)?;
     let copied = session.copy(&from, &to, command.all_platforms)?;

@@ -11,7 +11,7 @@ use serde_json::json;
 use super::Outcome;
 use super::build::{ext4_options, latest_mtime, source_date_epoch};
 use super::copy::{summary, to_json};
-use super::shared::{Session, image_place, layer_options};
+use super::shared::{Session, check_login, image_place, layer_options};
 use crate::args::{Common, FormatKind, PullKind, Push};
 use crate::exit::Usage;
 use crate::{size, terminal};
@@ -23,6 +23,10 @@ pub(crate) fn run(common: &Common, command: &Push) -> Outcome {
         Some(text) => Some(in_registry(text)?),
         None => None,
     };
+    if let Some(reference) = &reference {
+        let to = Place::Elsewhere(Source::Registry(reference.clone()));
+        check_login(&command.source, &from, &to)?;
+    }
     let mut session = Session::of(common, from.source(), &command.source, PullKind::Missing)?;
     if let Place::Store(_) = from {
         session.never_pull();

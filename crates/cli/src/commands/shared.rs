@@ -264,6 +264,20 @@ fn credentials(args: &SourceArgs) -> Fallible<Credentials> {
     Ok(stored.with_login(&user, &password))
 }
 
+/// A login that is given in the arguments is one to one registry: another is not told of it.
+pub(crate) fn check_login(args: &SourceArgs, from: &Place, to: &Place) -> Result<(), Usage> {
+    let registry = |place: &Place| match place {
+        Place::Elsewhere(Source::Registry(reference)) => Some(reference.registry().to_string()),
+        _ => None,
+    };
+    match (registry(from), registry(to)) {
+        (Some(from), Some(to)) if from != to && (args.creds.is_some() || args.creds_stdin) => {
+            Err(Usage(format!("--creds would tell both {from} and {to}: use unlade login")))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// What an image's name means. A short one means what `registries.conf` says, and what Docker takes it for where
 /// that says nothing.
 pub(crate) fn image_source(name: &str) -> Fallible<Source> {
