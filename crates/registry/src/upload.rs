@@ -255,10 +255,13 @@ impl Upload {
                 (self.position, self.unsure, self.resumed) = (end, false, true);
                 Ok(())
             }
-            // It cannot be asked: then everything is sent again.
-            400 | 405 | 416 | 501 => {
+            // It cannot be asked, or has forgotten: then everything is sent again. Debian's registry forgets whatever was
+            // cut in the middle of a request, so the next ones are shorter. What broke has been counted already.
+            400 | 404 | 405 | 410 | 416 | 501 => {
                 self.place = None;
-                self.shorten();
+                if self.position < self.descriptor.size {
+                    self.shorten();
+                }
                 Ok(())
             }
             _ => Err(self.refused(answer, used)),
@@ -367,9 +370,6 @@ impl Upload {
         let gone = matches!(answer.status, 404 | 410 | 416);
         let mut failure = self.session.refused(&self.ask, answer, used);
         if gone {
-            if self.unsure && self.position < self.descriptor.size {
-                self.shorten();
-            }
             self.place = None;
             failure.chance = Chance::Good;
         }
