@@ -6,6 +6,7 @@
 //!
 //! This crate is pure: it opens nothing and resolves no name anywhere but in the tree itself.
 
+pub mod acl;
 mod apply;
 mod change;
 mod content;

@@ -1,49 +1,6 @@
-//! POSIX access control lists: system calls and disks write them in different versions.
+//! POSIX access control lists as ext4 stores them: not in the version that system calls have.
 
-/// An entry: tag, permissions, and the user or group, which only some tags have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Entry {
-    tag: u16,
-    perm: u16,
-    id: u32,
-}
-
-const USER_OBJ: u16 = 0x01;
-const USER: u16 = 0x02;
-const GROUP_OBJ: u16 = 0x04;
-const GROUP: u16 = 0x08;
-const MASK: u16 = 0x10;
-const OTHER: u16 = 0x20;
-
-/// Reads what `getxattr` gives (`struct posix_acl_xattr_header`, version 2); `None` if the kernel would not
-/// take it back (`posix_acl_valid`).
-pub(crate) fn parse(value: &[u8]) -> Option<Vec<Entry>> {
-    let entries = value.strip_prefix(&2u32.to_le_bytes())?;
-    if entries.len() % 8 != 0 {
-        return None;
-    }
-    let entries: Vec<Entry> = entries
-        .chunks_exact(8)
-        .map(|entry| Entry {
-            tag: u16::from_le_bytes([entry[0], entry[1]]),
-            perm: u16::from_le_bytes([entry[2], entry[3]]),
-            id: u32::from_le_bytes([entry[4], entry[5], entry[6], entry[7]]),
-        })
-        .collect();
-    let count = |tag| entries.iter().filter(|entry| entry.tag == tag).count();
-    let known = [USER_OBJ, USER, GROUP_OBJ, GROUP, MASK, OTHER];
-    let valid = entries.is_empty()
-        || entries.iter().all(|entry| known.contains(&entry.tag) && entry.perm <= 7)
-            && entries.is_sorted_by_key(|entry| entry.tag)
-            && [USER_OBJ, GROUP_OBJ, OTHER].into_iter().all(|tag| count(tag) == 1)
-            && (count(MASK) == 1 || count(MASK) + count(USER) + count(GROUP) == 0);
-    valid.then_some(entries)
-}
-
-/// Whether a list says no more than the nine bits of a mode.
-pub(crate) fn is_mode(entries: &[Entry]) -> bool {
-    entries.iter().all(|entry| matches!(entry.tag, USER_OBJ | GROUP_OBJ | OTHER))
-}
+use tree::acl::{Entry, GROUP, USER};
 
 /// Writes what ext4 stores (`struct ext4_acl_header`, version 1): an entry has an id only where it needs one.
 pub(crate) fn to_disk(entries: &[Entry]) -> Vec<u8> {
@@ -60,45 +17,23 @@ pub(crate) fn to_disk(entries: &[Entry]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use tree::acl::{GROUP_OBJ, MASK, OTHER, USER_OBJ};
+
     use super::*;
 
-    fn xattr(entries: &[(u16, u16, u32)]) -> Vec<u8> {
-        let mut bytes = 2u32.to_le_bytes().to_vec();
-        for (tag, perm, id) in entries {
-            bytes.extend(tag.to_le_bytes());
-            bytes.extend(perm.to_le_bytes());
-            bytes.extend(id.to_le_bytes());
-        }
-        bytes
-    }
-
-    const NONE: u32 = u32::MAX;
-
     #[test]
-    fn versions() {
-        let list = [(1, 6, NONE), (2, 4, 1000), (4, 4, NONE), (8, 7, 70_000), (16, 7, NONE), (32, 0, NONE)];
-        let entries = parse(&xattr(&list)).unwrap();
-        assert!(!is_mode(&entries));
-        assert_eq!(to_disk(&entries).len(), 4 + 4 * 4 + 2 * 8);
-        assert_eq!(to_disk(&entries)[..16], [1, 0, 0, 0, 1, 0, 6, 0, 2, 0, 4, 0, 0xe8, 3, 0, 0]);
-        assert!(is_mode(&parse(&xattr(&[(1, 6, NONE), (4, 4, NONE), (32, 0, NONE)])).unwrap()));
-        assert_eq!(parse(&xattr(&[])), Some(Vec::new()));
-    }
-
-    #[test]
-    fn malformed() {
-        let base = [(1, 6, NONE), (4, 4, NONE), (32, 0, NONE)];
-        for list in [
-            &base[..2],
-            &[base[1], base[0], base[2]],
-            &[base[0], (2, 4, 1000), base[1], base[2]],
-            &[base[0], base[1], (16, 8, NONE), base[2]],
-            &[base[0], base[1], base[2], (64, 0, NONE)],
-        ] {
-            assert_eq!(parse(&xattr(list)), None, "{list:?}");
-        }
-        assert_eq!(parse(&[1, 0, 0, 0]), None);
-        assert_eq!(parse(&xattr(&base)[..27]), None);
-        assert_eq!(parse(b""), None);
+    fn only_some_have_ids() {
+        let entry = |tag, id| Entry { tag, perm: 4, id };
+        let entries = [
+            entry(USER_OBJ, u32::MAX),
+            entry(USER, 1000),
+            entry(GROUP_OBJ, u32::MAX),
+            entry(GROUP, 70_000),
+            entry(MASK, u32::MAX),
+            entry(OTHER, u32::MAX),
+        ];
+        let disk = to_disk(&entries);
+        assert_eq!(disk.len(), 4 + 4 * 4 + 2 * 8);
+        assert_eq!(disk[..16], [1, 0, 0, 0, 1, 0, 4, 0, 2, 0, 4, 0, 0xe8, 3, 0, 0]);
     }
 }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use tree::Metadata;
+use tree::acl::{is_mode, parse};
 
 use crate::format::{INODE_SIZE, XATTR_END, XATTR_NAME_MAX, XATTR_SIZE_MAX};
 use crate::plan::acl;
@@ -121,9 +122,9 @@ fn translate<'a>(name: &'a [u8], value: &'a [u8], path: &[u8]) -> Result<Option<
     };
     if posix_acl != 0 {
         let what = "POSIX access control list is malformed";
-        let entries = acl::parse(value).ok_or(Error::Invalid { path: path.into(), what })?;
+        let entries = parse(value).ok_or(Error::Invalid { path: path.into(), what })?;
         // What the mode says already, the kernel does not store either (`posix_acl_equiv_mode`).
-        if entries.is_empty() || (posix_acl == 2 && acl::is_mode(&entries)) {
+        if entries.is_empty() || (posix_acl == 2 && is_mode(&entries)) {
             return Ok(None);
         }
         let value = Cow::Owned(acl::to_disk(&entries));
