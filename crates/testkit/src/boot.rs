@@ -40,12 +40,13 @@ pub fn boot(rootfs: &Path, init: &str, writes: Writes) -> io::Result<String> {
 }
 
 /// Runs a shell script in a guest that has the file `disk` as its `/dev/nvme0n1`; returns what its
-/// console said. `programs` of this machine can be used there, besides those of busybox.
+/// console said. `programs` of this machine can be used there, besides those of busybox; of the kernel's
+/// `modules` each is loaded, after those that it needs.
 ///
 /// # Panics
 ///
 /// When the kernel is not there; the message says how to get it.
-pub fn script(disk: &Path, programs: &[&str], script: &str) -> io::Result<String> {
+pub fn script(disk: &Path, programs: &[&str], modules: &[&str], script: &str) -> io::Result<String> {
     let scratch = tempfile::tempdir()?;
     let root = scratch.path().join("root");
     for directory in ["bin", "dev", "proc", "sys", "mnt"] {
@@ -56,9 +57,18 @@ pub fn script(disk: &Path, programs: &[&str], script: &str) -> io::Result<String
     for program in programs {
         copy_program(program, &root)?;
     }
+    let mut load = String::new();
+    for module in modules {
+        let file = format!("{module}.ko");
+        let found = run(command("find").arg(kernel().with_file_name("lib")).args(["-name", &file]))?;
+        let place = String::from_utf8_lossy(&found).trim().to_owned();
+        fs::copy(&place, root.join(&file))
+            .map_err(|error| io::Error::new(error.kind(), format!("module {module}: {error}")))?;
+        load += &format!("insmod /{file} || exit 1\n");
+    }
     let init = format!(
         "#!/bin/sh\nexport PATH=/bin\n/bin/busybox --install -s /bin\nmount -t devtmpfs dev /dev\n\
-         mount -t proc proc /proc\n(\n{script}\n)\necho \"exit status $?\"\npoweroff -f\n"
+         mount -t proc proc /proc\n(\n{load}{script}\n)\necho \"exit status $?\"\npoweroff -f\n"
     );
     fs::write(root.join("init"), init)?;
     fs::set_permissions(root.join("init"), fs::Permissions::from_mode(0o755))?;

@@ -1,6 +1,6 @@
-//! Judges of a rootfs: e2fsck, the kernel that mounts it, and other people's unpackers.
+//! Judges of a rootfs: e2fsck, fsck.erofs, the kernel that mounts it, and other people's unpackers.
 //!
-//! All but [`e2fsck`] take root.
+//! All but [`e2fsck`] and [`fsck_erofs`] take root.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -17,11 +17,16 @@ use crate::listing::{self, Kind, Line};
 use crate::tools::{command, run};
 
 /// The rootfs formats that are judged, as the end of the output's name, which tells the format.
-pub const FORMATS: [&str; 3] = [".ext4", ".tar", "/"];
+pub const FORMATS: [&str; 4] = [".ext4", ".erofs", ".tar", "/"];
 
 /// Fails unless e2fsck finds nothing at all to say against the file system in `rootfs`.
 pub fn e2fsck(rootfs: &Path) -> io::Result<()> {
     run(command("e2fsck").arg("-fn").arg(rootfs)).map(drop)
+}
+
+/// Fails unless fsck.erofs is content with the file system in `rootfs`, contents included.
+pub fn fsck_erofs(rootfs: &Path) -> io::Result<()> {
+    run(command("fsck.erofs").arg("--extract").arg(rootfs)).map(drop)
 }
 
 /// A mounted file system, until it is dropped.
@@ -132,7 +137,7 @@ pub fn expected(image: &Image, scratch: &Path) -> io::Result<Expected> {
     Ok(Expected { lines, timeless })
 }
 
-/// What the files of `rootfs` are: an ext4 file (checked first, then mounted), a tar file (unpacked
+/// What the files of `rootfs` are: an ext4 or EROFS file (checked first, then mounted), a tar file (unpacked
 /// below `scratch`) or a directory, told apart by the name.
 pub fn found(rootfs: &Path, scratch: &Path) -> io::Result<Vec<Line>> {
     match rootfs.extension().and_then(|extension| extension.to_str()) {
@@ -140,6 +145,15 @@ pub fn found(rootfs: &Path, scratch: &Path) -> io::Result<Vec<Line>> {
             e2fsck(rootfs)?;
             let mount = Mount::read_only(rootfs)?;
             Ok(listing::list(mount.root())?.into_iter().filter(|line| !is_lost_and_found(line)).collect())
+        }
+        Some("erofs") => {
+            fsck_erofs(rootfs)?;
+            let read = crate::erofs::list(&File::open(rootfs)?)?;
+            let mounted = listing::list(Mount::new(rootfs, "ro")?.root())?;
+            match listing::diff(&read, &mounted).first() {
+                Some(difference) => Err(io::Error::other(format!("reader left, kernel right: {difference}"))),
+                None => Ok(mounted),
+            }
         }
         Some("tar") => {
             let root = scratch.join("found");

@@ -207,6 +207,11 @@ pub fn sha256(place: &Path) -> io::Result<String> {
     }
 }
 
+/// The sha256 of bytes, in hex.
+pub fn sha256_of(bytes: &[u8]) -> String {
+    hex(digest::digest(&digest::SHA256, bytes).as_ref())
+}
+
 fn xattrs(place: &Path) -> io::Result<BTreeMap<Vec<u8>, Vec<u8>>> {
     // The kernel's limits for the list of names and for one value are 64 KiB each.
     let mut buffer = vec![0; 1 << 16];

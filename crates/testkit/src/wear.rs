@@ -52,7 +52,7 @@ pub fn grow(rootfs: &Path, size: u64, growth: Growth) -> io::Result<()> {
     match growth {
         Growth::Mounted => {
             let steps = "set -e; mount -t ext4 /dev/nvme0n1 /mnt; resize2fs /dev/nvme0n1; umount /mnt";
-            boot::script(rootfs, &["resize2fs"], steps)?;
+            boot::script(rootfs, &["resize2fs"], &[], steps)?;
         }
         Growth::Unmounted => {
             // resize2fs wants a check that is newer than the last mount.

@@ -1,0 +1,196 @@
+//! The structures on the disk, declared once.
+//!
+//! Names are the kernel's (`fs/erofs/erofs_fs.h`) without their prefixes. EROFS is little-endian throughout.
+
+use std::mem::{offset_of, size_of};
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned, little_endian as le};
+
+use crate::Kernel;
+
+/// Where the superblock starts, in bytes, whatever the block size.
+pub(crate) const SUPERBLOCK_OFFSET: u64 = 1024;
+/// Inodes lie at multiples of so many bytes, and are numbered by them (`nid`).
+pub(crate) const SLOT: u64 = 32;
+/// The number of an address that means no block (`EROFS_NULL_ADDR`).
+pub(crate) const NULL_ADDRESS: u32 = u32::MAX;
+
+/// Longest name of an attribute, prefix included, that the kernel's system calls pass (`XATTR_NAME_MAX`).
+pub(crate) const XATTR_NAME_MAX: usize = 255;
+/// Longest value of an attribute: 16 bits.
+pub(crate) const XATTR_VALUE_MAX: usize = u16::MAX as usize;
+/// Most bytes of attributes behind an inode: 16 bits count them in fours.
+pub(crate) const XATTRS_MAX: usize = 12 + 4 * (u16::MAX as usize - 1);
+/// Most shared attributes of an inode: 8 bits.
+pub(crate) const XATTRS_SHARED_MAX: usize = u8::MAX as usize;
+/// What the hash of an attribute's name starts from, with the prefix's number added (`EROFS_XATTR_FILTER_SEED`).
+pub(crate) const XATTR_FILTER_SEED: u32 = 0x25bb_e08f;
+
+/// Largest chunk, as a power of two of bytes: what a 32-bit kernel can shift.
+pub(crate) const CHUNK_BITS_MAX: u8 = 30;
+
+/// Compatible features: a system that does not know them reads all the same.
+pub(crate) mod compat {
+    /// Linux 5.5.
+    pub(crate) const SB_CHKSUM: u32 = 0x1;
+    /// Times are those of the last modification.
+    pub(crate) const MTIME: u32 = 0x2;
+    /// Linux 6.6.
+    pub(crate) const XATTR_FILTER: u32 = 0x4;
+}
+
+/// Incompatible features: a system that does not know them must not mount.
+pub(crate) mod incompat {
+    /// [`super::CHUNKS_SINCE`]
+    pub(crate) const CHUNKED_FILE: u32 = 0x4;
+}
+
+/// The first kernel that reads files in chunks, holes among them.
+pub(crate) const CHUNKS_SINCE: Kernel = Kernel::new(5, 15);
+/// The first kernel that reads blocks which are smaller than its pages.
+pub(crate) const SMALL_BLOCKS_SINCE: Kernel = Kernel::new(6, 4);
+
+/// `struct erofs_super_block`.
+#[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned, Clone)]
+#[repr(C)]
+pub(crate) struct Superblock {
+    pub(crate) magic: le::U32,
+    pub(crate) checksum: le::U32,
+    pub(crate) feature_compat: le::U32,
+    pub(crate) blkszbits: u8,
+    pub(crate) sb_extslots: u8,
+    pub(crate) root_nid: le::U16,
+    pub(crate) inos: le::U64,
+    pub(crate) build_time: le::I64,
+    pub(crate) build_time_nsec: le::U32,
+    pub(crate) blocks: le::U32,
+    pub(crate) meta_blkaddr: le::U32,
+    pub(crate) xattr_blkaddr: le::U32,
+    pub(crate) uuid: [u8; 16],
+    pub(crate) volume_name: [u8; 16],
+    pub(crate) feature_incompat: le::U32,
+    pub(crate) available_compr_algs: le::U16,
+    pub(crate) extra_devices: le::U16,
+    pub(crate) devt_slotoff: le::U16,
+    pub(crate) dirblkbits: u8,
+    pub(crate) xattr_prefix_count: u8,
+    pub(crate) xattr_prefix_start: le::U32,
+    pub(crate) packed_nid: le::U64,
+    pub(crate) xattr_filter_reserved: u8,
+    pub(crate) reserved: [u8; 23],
+}
+
+/// `EROFS_SUPER_MAGIC_V1`.
+pub(crate) const MAGIC: u32 = 0xe0f5_e1e2;
+
+const _: () = {
+    assert!(size_of::<Superblock>() == 128);
+    assert!(offset_of!(Superblock, root_nid) == 14);
+    assert!(offset_of!(Superblock, blocks) == 36);
+    assert!(offset_of!(Superblock, uuid) == 48);
+    assert!(offset_of!(Superblock, feature_incompat) == 80);
+    assert!(offset_of!(Superblock, xattr_prefix_start) == 92);
+    assert!(offset_of!(Superblock, xattr_filter_reserved) == 104);
+};
+
+/// `struct erofs_inode_compact`: of a file whose time is the superblock's, with small numbers.
+#[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned, Clone)]
+#[repr(C)]
+pub(crate) struct InodeCompact {
+    pub(crate) format: le::U16,
+    pub(crate) xattr_icount: le::U16,
+    pub(crate) mode: le::U16,
+    pub(crate) nlink: le::U16,
+    pub(crate) size: le::U32,
+    pub(crate) reserved: le::U32,
+    /// A block, a device's number, or the format of chunks.
+    pub(crate) u: le::U32,
+    pub(crate) ino: le::U32,
+    pub(crate) uid: le::U16,
+    pub(crate) gid: le::U16,
+    pub(crate) reserved2: le::U32,
+}
+
+/// `struct erofs_inode_extended`.
+#[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned, Clone)]
+#[repr(C)]
+pub(crate) struct InodeExtended {
+    pub(crate) format: le::U16,
+    pub(crate) xattr_icount: le::U16,
+    pub(crate) mode: le::U16,
+    pub(crate) reserved: le::U16,
+    pub(crate) size: le::U64,
+    /// A block, a device's number, or the format of chunks.
+    pub(crate) u: le::U32,
+    pub(crate) ino: le::U32,
+    pub(crate) uid: le::U32,
+    pub(crate) gid: le::U32,
+    pub(crate) mtime: le::I64,
+    pub(crate) mtime_nsec: le::U32,
+    pub(crate) nlink: le::U32,
+    pub(crate) reserved2: [u8; 16],
+}
+
+pub(crate) const COMPACT_SIZE: u64 = size_of::<InodeCompact>() as u64;
+pub(crate) const EXTENDED_SIZE: u64 = size_of::<InodeExtended>() as u64;
+
+/// `i_format`: whether the inode is extended, and where its data lies.
+pub(crate) const FORMAT_EXTENDED: u16 = 1;
+pub(crate) const FORMAT_LAYOUT_SHIFT: u32 = 1;
+/// `EROFS_INODE_FLAT_PLAIN`: in consecutive blocks.
+pub(crate) const LAYOUT_PLAIN: u16 = 0;
+/// `EROFS_INODE_FLAT_INLINE`: the last, incomplete block behind the inode, the others consecutive.
+pub(crate) const LAYOUT_INLINE: u16 = 2;
+/// `EROFS_INODE_CHUNK_BASED`: in chunks of equal length, each anywhere or nowhere.
+pub(crate) const LAYOUT_CHUNKS: u16 = 4;
+
+pub(crate) const S_IFIFO: u16 = 0o010_000;
+pub(crate) const S_IFCHR: u16 = 0o020_000;
+pub(crate) const S_IFDIR: u16 = 0o040_000;
+pub(crate) const S_IFBLK: u16 = 0o060_000;
+pub(crate) const S_IFREG: u16 = 0o100_000;
+pub(crate) const S_IFLNK: u16 = 0o120_000;
+pub(crate) const S_IFSOCK: u16 = 0o140_000;
+
+const _: () = {
+    assert!(size_of::<InodeCompact>() == 32 && size_of::<InodeExtended>() == 64);
+    assert!(offset_of!(InodeCompact, u) == 16 && offset_of!(InodeExtended, u) == 16);
+    assert!(offset_of!(InodeCompact, uid) == 24 && offset_of!(InodeExtended, mtime) == 32);
+};
+
+/// `struct erofs_xattr_ibody_header`: the start of the attributes behind an inode. Numbers of shared ones follow,
+/// then entries.
+#[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned, Clone)]
+#[repr(C)]
+pub(crate) struct XattrHeader {
+    pub(crate) name_filter: le::U32,
+    pub(crate) shared_count: u8,
+    pub(crate) reserved: [u8; 7],
+}
+
+/// `struct erofs_xattr_entry` without its name and value.
+#[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned, Clone)]
+#[repr(C)]
+pub(crate) struct XattrEntry {
+    pub(crate) name_len: u8,
+    pub(crate) name_index: u8,
+    pub(crate) value_size: le::U16,
+}
+
+/// Entries and numbers of shared ones lie at multiples of so many bytes.
+pub(crate) const XATTR_ALIGN: usize = 4;
+pub(crate) const XATTR_HEADER_SIZE: usize = size_of::<XattrHeader>();
+
+/// `struct erofs_dirent`; names follow the last of a block.
+#[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned, Clone)]
+#[repr(C)]
+pub(crate) struct Dirent {
+    pub(crate) nid: le::U64,
+    pub(crate) nameoff: le::U16,
+    pub(crate) file_type: u8,
+    pub(crate) reserved: u8,
+}
+
+pub(crate) const DIRENT_SIZE: usize = size_of::<Dirent>();
+
+const _: () = assert!(size_of::<XattrHeader>() == 12 && size_of::<XattrEntry>() == 4 && DIRENT_SIZE == 12);

@@ -1,0 +1,168 @@
+//! What the caller decides about a filesystem.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::Error;
+
+/// What the caller decides. Everything else follows from the tree.
+///
+/// ```
+/// let kernel = "5.10".parse().unwrap();
+/// let options = unlade_erofs::Options { min_kernel: kernel, ..unlade_erofs::Options::default() };
+/// assert!(options.min_kernel < unlade_erofs::Kernel::DEFAULT);
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// The oldest kernel that must be able to read the filesystem.
+    pub min_kernel: Kernel,
+    /// Bytes of a block.
+    pub block_size: BlockSize,
+    /// Where the ends of files lie.
+    pub tails: Tails,
+    /// The volume's name.
+    pub label: Label,
+    /// The filesystem's identity. The default is one fixed value, fit for tests alone.
+    pub uuid: [u8; 16],
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            min_kernel: Kernel::DEFAULT,
+            block_size: BlockSize::B4096,
+            tails: Tails::Inline,
+            label: Label::default(),
+            // "unlade" in a UUID of version 8.
+            uuid: *b"unlade\x80\x00\x80\x00\x00\x00\x00\x00\x00\x00",
+        }
+    }
+}
+
+/// A version of Linux, as far as it decides what can be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Kernel {
+    major: u16,
+    minor: u16,
+}
+
+impl Kernel {
+    /// The first that has EROFS. No older one can be asked for.
+    pub const FIRST: Kernel = Kernel { major: 5, minor: 4 };
+    /// What is asked for by default: the kernel of Debian 12 and of many microVMs.
+    pub const DEFAULT: Kernel = Kernel { major: 6, minor: 1 };
+
+    pub(crate) const fn new(major: u16, minor: u16) -> Kernel {
+        Kernel { major, minor }
+    }
+}
+
+impl fmt::Display for Kernel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.major, self.minor)
+    }
+}
+
+impl FromStr for Kernel {
+    type Err = Error;
+
+    /// Reads `5.10` or `5.10.3`, of which the last number decides nothing.
+    fn from_str(text: &str) -> Result<Kernel, Error> {
+        let numbers: Result<Vec<u16>, _> = text.split('.').map(str::parse).collect();
+        let (major, minor) = match numbers.as_deref() {
+            Ok([major, minor] | [major, minor, _]) => (*major, *minor),
+            _ => return Err(Error::Option { what: "not the version of a kernel, such as 5.10" }),
+        };
+        let kernel = Kernel { major, minor };
+        if kernel < Kernel::FIRST {
+            return Err(Error::Option { what: "Linux before 5.4 has no EROFS" });
+        }
+        Ok(kernel)
+    }
+}
+
+/// Bytes of a block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum BlockSize {
+    /// As a tarball has them; at most 2 TiB. Linux 6.4.
+    B512,
+    /// At most 4 TiB. Linux 6.4.
+    B1024,
+    /// At most 8 TiB. Linux 6.4.
+    B2048,
+    /// At most 16 TiB.
+    #[default]
+    B4096,
+}
+
+impl BlockSize {
+    /// The number of bytes.
+    pub fn bytes(self) -> u32 {
+        1 << self.bits()
+    }
+
+    pub(crate) fn bits(self) -> u8 {
+        match self {
+            BlockSize::B512 => 9,
+            BlockSize::B1024 => 10,
+            BlockSize::B2048 => 11,
+            BlockSize::B4096 => 12,
+        }
+    }
+}
+
+/// Where the ends of files lie that fill no block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Tails {
+    /// Beside the inode, where they fit: the smallest filesystem.
+    #[default]
+    Inline,
+    /// In blocks of their own: every file can be mapped directly (DAX) or cloned.
+    Blocks,
+}
+
+/// A volume's name: at most 15 bytes, none of them NUL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Label([u8; 16]);
+
+impl Label {
+    /// Takes a name; an empty one is none. There is room for 16 bytes, but kernels want a NUL at the end.
+    pub fn parse(name: &[u8]) -> Result<Label, Error> {
+        if name.len() > 15 {
+            return Err(Error::Label { length: name.len() });
+        }
+        if name.contains(&0) {
+            return Err(Error::Option { what: "label has a NUL byte in it" });
+        }
+        let mut label = [0; 16];
+        label[..name.len()].copy_from_slice(name);
+        Ok(Label(label))
+    }
+
+    pub(crate) fn padded(&self) -> [u8; 16] {
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kernels() {
+        for (text, parsed) in [
+            ("5.10", Some("5.10")),
+            ("6.1.0", Some("6.1")),
+            ("5.4", Some("5.4")),
+            ("5.3", None),
+            ("6", None),
+            ("6.", None),
+            ("6.1-rc3", None),
+            ("", None),
+        ] {
+            let kernel = text.parse::<Kernel>().ok().map(|kernel| kernel.to_string());
+            assert_eq!(kernel.as_deref(), parsed, "{text}");
+        }
+        assert!(Kernel::new(5, 15) > Kernel::new(5, 4));
+    }
+}

@@ -1,0 +1,161 @@
+//! Gives everything a place.
+
+use crate::format::{SLOT, SUPERBLOCK_OFFSET, Superblock};
+use crate::plan::survey::{Data, Survey};
+use crate::{BlockSize, Error, Options};
+
+use tree::{Content, Kind, Tree};
+
+/// Blocks of metadata that may be filled up at the same time. More would fill them a little better, and move
+/// the inodes of neighbours further apart; so many are 256 KiB.
+const OPEN_MAX: usize = 64;
+
+/// No filesystem is smaller, in bytes.
+const SIZE_MIN: u64 = 4096;
+
+/// Where the areas lie, in blocks; inodes and runs know their own places.
+#[derive(Debug)]
+pub(crate) struct Placed {
+    /// Where shared attributes start, in bytes.
+    pub(crate) shared: u64,
+    /// Behind the inodes: directories, texts of links, contents made here.
+    pub(crate) own: u64,
+    /// Behind these: contents of layers.
+    pub(crate) contents: u64,
+    /// Blocks in all.
+    pub(crate) blocks: u64,
+}
+
+/// Places what `survey` asks for.
+pub(crate) fn place(tree: &Tree, survey: &mut Survey, options: &Options) -> Result<Placed, Error> {
+    let size = options.block_size;
+    let mut packer = Packer::new(size);
+    let mut shared = None;
+    for inode in &mut survey.inodes {
+        let length = inode.length(size);
+        // What the superblock's checksum covers must be known: none of it may come from layers.
+        let known = inode.tail(size) == 0 || is_own(&tree.node(inode.node).kind);
+        inode.nid = packer.take(length, known) / SLOT;
+        // Right behind the root, whose number is small only if it comes first.
+        shared.get_or_insert_with(|| packer.take(survey.shared.length, true));
+    }
+    let own = packer.next;
+    let mut next = own;
+    let mut take = |blocks: u64| {
+        let start = next;
+        next += blocks;
+        // Checked below.
+        start as u32
+    };
+    // Directories first, so that looking at names reads one stretch of the disk.
+    for directories in [true, false] {
+        for inode in &mut survey.inodes {
+            let kind = &tree.node(inode.node).kind;
+            let blocks = inode.blocks(size);
+            if blocks > 0 && is_own(kind) && matches!(kind, Kind::Directory(_)) == directories {
+                inode.start = take(blocks);
+            }
+        }
+    }
+    let contents = take(0).into();
+    for run in &mut survey.runs {
+        run.start = take(run.stretch.blocks);
+        let inode = &mut survey.inodes[run.inode as usize];
+        if !matches!(inode.data, Data::Chunks(_)) {
+            inode.start = run.start;
+        }
+    }
+    // What mounts does not look at a device that is smaller than a page.
+    next = next.max(SIZE_MIN / u64::from(size.bytes()));
+    if next > u32::MAX.into() {
+        return Err(Error::TooLarge { blocks: next, block_size: size.bytes() });
+    }
+    Ok(Placed { shared: shared.unwrap_or_default(), own, contents, blocks: next })
+}
+
+/// Whether the bytes of such a node are known here.
+fn is_own(kind: &Kind) -> bool {
+    matches!(kind, Kind::Directory(_) | Kind::Symlink(_) | Kind::File(Content::Inline(_)))
+}
+
+/// Fills blocks with records, none of which lies in two blocks unless it is longer than one.
+struct Packer {
+    size: u64,
+    /// The first block that holds nothing yet.
+    next: u64,
+    /// What is left of the superblock's block.
+    head: Open,
+    open: Vec<Open>,
+}
+
+/// What is left of a block, in bytes of the filesystem.
+#[derive(Debug, Clone, Copy)]
+struct Open {
+    at: u64,
+    left: u64,
+}
+
+impl Open {
+    fn take(&mut self, length: u64) -> u64 {
+        let at = self.at;
+        self.at += length;
+        self.left -= length;
+        at
+    }
+}
+
+impl Packer {
+    fn new(size: BlockSize) -> Packer {
+        let size = u64::from(size.bytes());
+        let at = SUPERBLOCK_OFFSET + size_of::<Superblock>() as u64;
+        let head = Open { at, left: at.next_multiple_of(size) - at };
+        Packer { size, next: at.div_ceil(size), head, open: Vec::new() }
+    }
+
+    /// A place for so many bytes; `known` ones may lie beside the superblock.
+    fn take(&mut self, length: u64, known: bool) -> u64 {
+        let length = length.next_multiple_of(SLOT);
+        if known && length <= self.head.left {
+            return self.head.take(length);
+        }
+        let fitting = self.open.iter_mut().filter(|open| length <= open.left);
+        if let Some(open) = fitting.min_by_key(|open| open.left) {
+            return open.take(length);
+        }
+        let blocks = length.div_ceil(self.size);
+        let mut opened = Open { at: self.next * self.size, left: blocks * self.size };
+        self.next += blocks;
+        let at = opened.take(length);
+        self.open.push(opened);
+        if self.open.len() > OPEN_MAX {
+            let fullest = (0..self.open.len()).min_by_key(|&place| self.open[place].left);
+            fullest.map(|place| self.open.remove(place));
+        }
+        at
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_lie_in_one_block() {
+        let mut packer = Packer::new(BlockSize::B4096);
+        assert_eq!(packer.take(33, true), 1152);
+        assert_eq!(packer.take(100, false), 4096);
+        assert_eq!(packer.take(4000, false), 8192);
+        assert_eq!(packer.take(100, false), 4096 + 128);
+        // Where it fits best.
+        assert_eq!(packer.take(96, false), 8192 + 4000);
+        assert_eq!(packer.take(5000, true), 12_288);
+        assert_eq!(packer.take(2944, true), 12_288 + 5024);
+        assert_eq!(packer.take(2880, true), 1152 + 64);
+        assert_eq!(packer.next, 5);
+        for (size, first) in [(BlockSize::B512, 3), (BlockSize::B1024, 2), (BlockSize::B2048, 1)] {
+            let mut packer = Packer::new(size);
+            assert_eq!(packer.take(32, true), 1152);
+            assert_eq!(packer.take(32, false), first * u64::from(size.bytes()));
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! Writing what was planned.
+
+mod directories;
+mod inodes;
+mod superblock;
+mod xattrs;
+
+use std::io;
+
+use tree::{Content, Kind, Output, Span, Tree};
+
+use crate::format::{COMPACT_SIZE, SLOT, SUPERBLOCK_OFFSET};
+use crate::plan::survey::{Data, pieces_in};
+use crate::{Error, Layout};
+
+/// Metadata of neighbours goes out in writes of up to so many bytes.
+const BATCH: usize = 1 << 20;
+
+/// Gathers metadata that lies behind one another, and keeps the superblock's block back.
+pub(crate) struct Sink<'a> {
+    out: &'a mut dyn Output,
+    start: u64,
+    bytes: Vec<u8>,
+    /// The superblock's block.
+    head: Vec<u8>,
+    head_at: u64,
+}
+
+impl Sink<'_> {
+    fn end(&self) -> u64 {
+        self.start + self.bytes.len() as u64
+    }
+
+    /// Puts bytes; they may reach the output later.
+    pub(crate) fn put(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        if let Some(at) = offset.checked_sub(self.head_at)
+            && let Some(head) = self.head.get_mut(at as usize..).and_then(|head| head.get_mut(..bytes.len()))
+        {
+            head.copy_from_slice(bytes);
+            return Ok(());
+        }
+        if offset != self.end() || self.bytes.len() + bytes.len() > BATCH {
+            self.flush()?;
+            self.start = offset;
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    /// Puts zeros up to `offset`, if what was put last is so near that nothing else lies between.
+    fn pad(&mut self, offset: u64) -> io::Result<()> {
+        const ZEROS: [u8; 4096] = [0; 4096];
+        match offset.checked_sub(self.end()) {
+            Some(gap) if gap < self.head.len() as u64 && self.end() > self.head_at => {
+                self.put(self.end(), &ZEROS[..gap as usize])
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn copy(&mut self, offset: u64, span: Span) -> io::Result<()> {
+        self.flush()?;
+        self.start = offset + span.length;
+        self.out.copy(offset, span)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if !self.bytes.is_empty() {
+            self.out.write(self.start, &self.bytes)?;
+            self.start = self.end();
+            self.bytes.clear();
+        }
+        Ok(())
+    }
+}
+
+impl Layout {
+    /// Writes the filesystem. `tree` must be the one that it was planned for, and `out` must read as zeros where
+    /// nothing is put.
+    ///
+    /// Contents come in the order in which the layers hold them, so that neighbours can be copied together; the
+    /// ends that lie behind inodes come before, in the order of these. The superblock comes last, so that what
+    /// was interrupted is not taken for a filesystem.
+    pub fn write(&self, tree: &Tree, out: &mut dyn Output) -> Result<(), Error> {
+        let block = u64::from(self.block_size());
+        let head_at = SUPERBLOCK_OFFSET / block * block;
+        let head = vec![0; block as usize];
+        let mut sink = Sink { out, start: 0, bytes: Vec::with_capacity(BATCH), head, head_at };
+        self.write_metadata(tree, &mut sink)?;
+        directories::write_blocks(self, tree, &mut sink)?;
+        self.write_own_blocks(tree, &mut sink)?;
+        sink.flush()?;
+        self.write_contents(tree, &mut sink)?;
+        superblock::write(self, &mut sink.head, head_at);
+        Ok(sink.out.write(head_at, &sink.head)?)
+    }
+
+    /// Inodes with all that lies behind them, and shared attributes, in the order of their places.
+    fn write_metadata(&self, tree: &Tree, sink: &mut Sink<'_>) -> Result<(), Error> {
+        let places = self.survey.shared.places(tree)?;
+        let mut order: Vec<(u64, Option<u32>)> = Vec::with_capacity(self.survey.inodes.len() + 1);
+        order.extend((0..).zip(&self.survey.inodes).map(|(place, inode)| (inode.nid * SLOT, Some(place))));
+        if self.survey.shared.length > 0 {
+            order.push((self.placed.shared, None));
+        }
+        order.sort_unstable();
+        let writer = inodes::Writer::new(self, tree, &places);
+        for (at, inode) in order {
+            sink.pad(at)?;
+            match inode {
+                Some(inode) => writer.write(inode, sink)?,
+                None => xattrs::write_shared(at, &places, sink)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Texts of links, and contents made here, without what lies behind inodes.
+    fn write_own_blocks(&self, tree: &Tree, sink: &mut Sink<'_>) -> Result<(), Error> {
+        let size = self.options.block_size;
+        for inode in &self.survey.inodes {
+            let bytes = match &tree.node(inode.node).kind {
+                Kind::Symlink(text) => text,
+                Kind::File(Content::Inline(bytes)) => bytes,
+                _ => continue,
+            };
+            let at = u64::from(inode.start) * u64::from(size.bytes());
+            let blocks = inode.blocks(size) * u64::from(size.bytes());
+            if blocks > 0 {
+                sink.pad(at)?;
+                sink.put(at, &bytes[..bytes.len().min(blocks as usize)])?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Contents of layers, without what lies behind inodes.
+    fn write_contents(&self, tree: &Tree, sink: &mut Sink<'_>) -> Result<(), Error> {
+        let size = self.options.block_size;
+        for run in &self.survey.runs {
+            let inode = &self.survey.inodes[run.inode as usize];
+            if let Kind::File(content) = &tree.node(inode.node).kind {
+                let range = run.stretch.bytes(size);
+                let start = u64::from(run.start) * u64::from(size.bytes());
+                for (at, span) in pieces_in(content, range.clone()) {
+                    sink.copy(start + (at - range.start), span)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The blocks of a file in chunks: `(first block of the file, blocks, first block of the filesystem)`.
+    pub(crate) fn chunk_runs(&self) -> Vec<(u32, u64, u64, u32)> {
+        let chunked = |inode: u32| matches!(self.survey.inodes[inode as usize].data, Data::Chunks(_));
+        let of_chunks = self.survey.runs.iter().filter(|run| chunked(run.inode));
+        let mut runs: Vec<_> =
+            of_chunks.map(|run| (run.inode, run.stretch.first, run.stretch.blocks, run.start)).collect();
+        runs.sort_unstable();
+        runs
+    }
+}
+
+const _: () = assert!(COMPACT_SIZE == SLOT);

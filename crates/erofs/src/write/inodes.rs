@@ -1,0 +1,171 @@
+//! Inodes, and what lies behind them: attributes, the map of chunks, the end of the data.
+
+use std::collections::BTreeMap;
+
+use tree::{Content, Device, Kind, Tree};
+use zerocopy::IntoBytes;
+
+use crate::format::{
+    FORMAT_EXTENDED, FORMAT_LAYOUT_SHIFT, InodeCompact, InodeExtended, NULL_ADDRESS, S_IFBLK, S_IFCHR,
+    S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG, S_IFSOCK, SLOT, XATTR_ALIGN, XATTR_HEADER_SIZE,
+};
+use crate::plan::survey::{Data, Inode, pieces_in, time};
+use crate::plan::xattrs::{Arranged, Xattr, of};
+use crate::write::{Sink, directories, xattrs};
+use crate::{Error, Layout};
+
+/// Addresses of a map of chunks go out so many at a time.
+const ADDRESSES: u64 = 16_384;
+
+/// Writes inodes of one filesystem.
+pub(crate) struct Writer<'a> {
+    layout: &'a Layout,
+    tree: &'a Tree,
+    /// Where shared attributes lie among each other.
+    places: &'a BTreeMap<Xattr<'a>, u64>,
+    /// By inode: stretches of files in chunks, and where they lie.
+    chunks: Vec<(u32, u64, u64, u32)>,
+}
+
+impl<'a> Writer<'a> {
+    pub(crate) fn new(
+        layout: &'a Layout,
+        tree: &'a Tree,
+        places: &'a BTreeMap<Xattr<'a>, u64>,
+    ) -> Writer<'a> {
+        Writer { layout, tree, places, chunks: layout.chunk_runs() }
+    }
+
+    /// Writes an inode and what lies behind it.
+    pub(crate) fn write(&self, place: u32, sink: &mut Sink<'_>) -> Result<(), Error> {
+        let inode = &self.layout.survey.inodes[place as usize];
+        let mut bytes = self.fields(place, inode);
+        let node = self.tree.node(inode.node);
+        if inode.xattrs > 0 {
+            let (all, _) = of(&node.metadata, b"")?;
+            let arranged = Arranged::new(&all, self.places);
+            let shared_at = self.layout.placed.shared % u64::from(self.layout.block_size());
+            xattrs::encode(&all, &arranged, shared_at, &mut bytes);
+        }
+        let at = inode.nid * SLOT;
+        if let Data::Chunks(bits) = inode.data {
+            sink.put(at, &bytes)?;
+            return self.write_map(place, inode, bits, at + bytes.len() as u64, sink);
+        }
+        let size = self.layout.options.block_size;
+        let tail = inode.tail(size) as usize;
+        match &node.kind {
+            Kind::Directory(_) if tail > 0 => bytes.extend(directories::tail(self.layout, self.tree, inode)),
+            Kind::Symlink(text) if tail > 0 => bytes.extend(&**text),
+            Kind::File(Content::Inline(content)) => bytes.extend(&content[content.len() - tail..]),
+            Kind::File(content) if tail > 0 => {
+                sink.put(at, &bytes)?;
+                let tail_at = at + bytes.len() as u64;
+                let start = inode.size - tail as u64;
+                // One piece, or a hole.
+                for (from, span) in pieces_in(content, start..inode.size) {
+                    sink.copy(tail_at + (from - start), span)?;
+                }
+                return Ok(());
+            }
+            _ => {}
+        }
+        Ok(sink.put(at, &bytes)?)
+    }
+
+    /// The address of each chunk.
+    fn write_map(
+        &self,
+        place: u32,
+        inode: &Inode,
+        bits: u8,
+        mut at: u64,
+        sink: &mut Sink<'_>,
+    ) -> Result<(), Error> {
+        let blocks_of_chunk = 1u64 << (bits - self.layout.options.block_size.bits());
+        let first = self.chunks.partition_point(|run| run.0 < place);
+        let mut runs = self.chunks[first..].iter().take_while(|run| run.0 == place).peekable();
+        let chunks = inode.size.div_ceil(1 << bits);
+        for batch in (0..chunks).step_by(ADDRESSES as usize) {
+            let mut bytes = Vec::new();
+            for chunk in batch..(batch + ADDRESSES).min(chunks) {
+                let block = chunk * blocks_of_chunk;
+                while runs.next_if(|run| run.1 + run.2 <= block).is_some() {}
+                let address = match runs.peek() {
+                    Some(&&(_, first, _, start)) if first <= block => start + (block - first) as u32,
+                    _ => NULL_ADDRESS,
+                };
+                bytes.extend(address.to_le_bytes());
+            }
+            sink.put(at, &bytes)?;
+            at += bytes.len() as u64;
+        }
+        Ok(())
+    }
+
+    fn fields(&self, place: u32, inode: &Inode) -> Vec<u8> {
+        let metadata = &self.tree.node(inode.node).metadata;
+        let (file_type, u) = match &self.tree.node(inode.node).kind {
+            Kind::Directory(_) => (S_IFDIR, inode.start),
+            Kind::File(_) => (S_IFREG, inode.start),
+            Kind::Symlink(_) => (S_IFLNK, inode.start),
+            Kind::CharDevice(device) => (S_IFCHR, number(*device)),
+            Kind::BlockDevice(device) => (S_IFBLK, number(*device)),
+            Kind::Fifo => (S_IFIFO, 0),
+            Kind::Socket => (S_IFSOCK, 0),
+        };
+        let u = match inode.data {
+            Data::Chunks(bits) => u32::from(bits - self.layout.options.block_size.bits()),
+            Data::Plain | Data::Inline => u,
+        };
+        let mode = (file_type | (metadata.mode & 0o7777)).into();
+        let format = (u16::from(inode.extended) * FORMAT_EXTENDED) | (inode.layout() << FORMAT_LAYOUT_SHIFT);
+        let xattr_icount = match inode.xattrs as usize {
+            0 => 0,
+            length => 1 + (length - XATTR_HEADER_SIZE) / XATTR_ALIGN,
+        } as u16;
+        // Only for systems whose inode numbers have 32 bits.
+        let ino = place + 1;
+        if !inode.extended {
+            // All of them are small: the plan looked.
+            return InodeCompact {
+                format: format.into(),
+                xattr_icount: xattr_icount.into(),
+                mode,
+                nlink: (inode.links as u16).into(),
+                size: (inode.size as u32).into(),
+                reserved: 0.into(),
+                u: u.into(),
+                ino: ino.into(),
+                uid: (metadata.uid as u16).into(),
+                gid: (metadata.gid as u16).into(),
+                reserved2: 0.into(),
+            }
+            .as_bytes()
+            .to_vec();
+        }
+        let mtime = time(metadata.mtime);
+        InodeExtended {
+            format: format.into(),
+            xattr_icount: xattr_icount.into(),
+            mode,
+            reserved: 0.into(),
+            size: inode.size.into(),
+            u: u.into(),
+            ino: ino.into(),
+            uid: metadata.uid.into(),
+            gid: metadata.gid.into(),
+            mtime: mtime.seconds.into(),
+            mtime_nsec: mtime.nanoseconds.into(),
+            nlink: inode.links.into(),
+            reserved2: [0; 16],
+        }
+        .as_bytes()
+        .to_vec()
+    }
+}
+
+/// A device's number (`new_encode_dev`).
+fn number(Device { major, minor }: Device) -> u32 {
+    (minor & 0xff) | (major << 8) | ((minor & !0xff) << 12)
+}

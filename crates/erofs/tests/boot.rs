@@ -1,0 +1,43 @@
+//! The kernel that the default is meant for, Debian 12's, in a virtual machine.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "a test may fail, say why it did not run, and touch the machine"
+)]
+
+mod common;
+
+use common::build;
+use common::zoo::zoo;
+use testkit::boot;
+use testkit::tools::{command, run};
+use unlade_erofs::{Kernel, Options};
+
+/// Says what a mounted tree holds, in two lines that differ where anything does. Holes are read in part.
+const LOOK: &str = "
+busybox find . -print0 | busybox sort -z | busybox xargs -0 busybox stat -c '%N %a %u %g %s %h %F %Y %t %T' |
+    busybox sha256sum
+{ busybox find . -type f -size -9000k -print0 | busybox sort -z | busybox xargs -0 busybox sha256sum
+    busybox head -c 9000000 deep/holes; } | busybox sha256sum
+";
+
+#[test]
+fn the_default_is_read_by_the_kernel_that_it_names() {
+    assert!(Kernel::DEFAULT.to_string() == "6.1", "the guest has another kernel");
+    let tree = zoo();
+    let image = build(&tree, &Options::default());
+    let Some(mount) = image.mount() else { return };
+    let here = run(command("busybox").args(["sh", "-c", LOOK]).current_dir(mount.root())).unwrap();
+    let here = String::from_utf8(here).unwrap();
+    assert_eq!(here.lines().count(), 2);
+
+    let script = format!("mount -t erofs -o ro /dev/nvme0n1 /mnt && cd /mnt && uname -r\n{LOOK}");
+    let there = boot::script(&image.path, &[], &["libcrc32c", "erofs"], &script).unwrap();
+    assert!(there.contains("6.1."), "{there}");
+    for line in here.lines() {
+        assert!(there.contains(line), "{line} is not in\n{there}");
+    }
+}

@@ -1,0 +1,505 @@
+//! A reader of EROFS filesystems, written from the description of the format alone, to judge with: it is as strict as
+//! the strictest kernel, and shares nothing with the writer.
+//!
+//! It knows what an uncompressed filesystem on one device has.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt as _;
+
+use ring::digest;
+
+use crate::listing::{Kind, Line};
+
+/// Where the bytes of a filesystem are.
+pub trait Source {
+    /// Reads all of `bytes` at `offset`.
+    fn read(&self, offset: u64, bytes: &mut [u8]) -> io::Result<()>;
+}
+
+impl Source for File {
+    fn read(&self, offset: u64, bytes: &mut [u8]) -> io::Result<()> {
+        self.read_exact_at(bytes, offset)
+    }
+}
+
+impl Source for [u8] {
+    fn read(&self, offset: u64, bytes: &mut [u8]) -> io::Result<()> {
+        let end = (offset as usize).checked_add(bytes.len());
+        let found = end.and_then(|end| self.get(offset as usize..end));
+        bytes.copy_from_slice(found.ok_or(io::ErrorKind::UnexpectedEof)?);
+        Ok(())
+    }
+}
+
+/// What a superblock says.
+#[derive(Debug, Clone)]
+#[allow(missing_docs, reason = "the names say it")]
+pub struct Superblock {
+    pub compatible: u32,
+    pub incompatible: u32,
+    pub block_bits: u8,
+    pub root: u64,
+    pub inodes: u64,
+    /// The time of small inodes: seconds and nanoseconds.
+    pub time: (i64, i64),
+    pub blocks: u64,
+    pub uuid: [u8; 16],
+    pub label: Vec<u8>,
+    metadata_at: u64,
+    shared_at: u64,
+}
+
+/// Lists all that the filesystem holds, in byte order of the paths, as [`crate::listing::list`] lists a directory.
+/// Anything that is not as the format wants it is an error.
+pub fn list(source: &(impl Source + ?Sized)) -> io::Result<Vec<Line>> {
+    let superblock = superblock(source)?;
+    Reader { source, superblock: &superblock }.list()
+}
+
+/// Reads the superblock, and checks what can be checked of it alone.
+pub fn superblock(source: &(impl Source + ?Sized)) -> io::Result<Superblock> {
+    let mut bytes = [0; 128];
+    source.read(1024, &mut bytes)?;
+    ensure(u32_at(&bytes, 0) == 0xe0f5_e1e2, || "no EROFS".into())?;
+    let block_bits = bytes[12];
+    ensure((9..=12).contains(&block_bits), || format!("blocks of 2^{block_bits}"))?;
+    let block = 1 << block_bits;
+    let (compatible, incompatible) = (u32_at(&bytes, 8), u32_at(&bytes, 80));
+    ensure(compatible & !0x7 == 0 && incompatible & !0x4 == 0, || {
+        format!("features {compatible:#x} {incompatible:#x}")
+    })?;
+    if compatible & 1 != 0 {
+        // To the end of the block that the superblock lies in.
+        let mut covered = vec![0; if block > 1024 { block - 1024 } else { block }];
+        source.read(1024, &mut covered)?;
+        covered[4..8].fill(0);
+        let found = crc32c(&covered);
+        ensure(found == u32_at(&bytes, 4), || format!("checksum {found:#x}"))?;
+    }
+    let zero = [&bytes[13..14], &bytes[86..104], &bytes[104..128]];
+    ensure(zero.iter().all(|part| part.iter().all(|byte| *byte == 0)), || "unknown fields".into())?;
+    ensure(bytes[79] == 0, || "label without an end".into())?;
+    Ok(Superblock {
+        compatible,
+        incompatible,
+        block_bits,
+        root: u16_at(&bytes, 14).into(),
+        inodes: u64_at(&bytes, 16),
+        time: (u64_at(&bytes, 24) as i64, u32_at(&bytes, 32).into()),
+        blocks: u32_at(&bytes, 36).into(),
+        uuid: bytes[48..64].try_into().map_err(io::Error::other)?,
+        label: bytes[64..80].split(|byte| *byte == 0).next().unwrap_or_default().to_vec(),
+        metadata_at: u64::from(u32_at(&bytes, 40)) << block_bits,
+        shared_at: u64::from(u32_at(&bytes, 44)) << block_bits,
+    })
+}
+
+struct Reader<'a, S: ?Sized> {
+    source: &'a S,
+    superblock: &'a Superblock,
+}
+
+/// An inode as it lies there.
+#[derive(Debug, Clone)]
+struct Inode {
+    at: u64,
+    /// Bytes of the inode itself.
+    fields: u64,
+    layout: u16,
+    xattrs: u64,
+    mode: u16,
+    links: u64,
+    size: u64,
+    u: u32,
+    uid: u32,
+    gid: u32,
+    mtime: (i64, i64),
+}
+
+impl<S: Source + ?Sized> Reader<'_, S> {
+    fn list(&self) -> io::Result<Vec<Line>> {
+        let mut lines = Vec::new();
+        let mut names: BTreeMap<u64, (Vec<u8>, u64, u64)> = BTreeMap::new();
+        let mut subdirectories: BTreeMap<u64, u64> = BTreeMap::new();
+        let root = self.superblock.root;
+        let mut waiting = vec![(Vec::new(), root, root, 2)];
+        while let Some((path, nid, parent, file_type)) = waiting.pop() {
+            let inode = self.inode(nid).map_err(|error| at(&path, error))?;
+            let wrong = |what: &str| at(&path, io::Error::other(what.to_string()));
+            if file_type != file_type_of(inode.mode) {
+                return Err(wrong("its name says another type"));
+            }
+            if file_type == 2 {
+                if subdirectories.insert(nid, 0).is_some() {
+                    return Err(wrong("a directory with two names"));
+                }
+                if nid != root {
+                    *subdirectories.entry(parent).or_default() += 1;
+                }
+                for (name, child, file_type) in
+                    self.entries(&inode, nid, parent).map_err(|error| at(&path, error))?
+                {
+                    let slash: &[u8] = if path.is_empty() { b"" } else { b"/" };
+                    waiting.push(([&path, slash, &name].concat(), child, nid, file_type));
+                }
+            }
+            let known = names.entry(nid).or_insert((path.clone(), 0, inode.links));
+            known.0 = known.0.clone().min(path.clone());
+            known.1 += 1;
+            lines.push((path, nid, inode));
+        }
+        ensure(names.len() as u64 == self.superblock.inodes, || {
+            format!("{} inodes, not {}", names.len(), self.superblock.inodes)
+        })?;
+        for (nid, (path, count, links)) in &names {
+            // A directory's own name counts, and its parent's in each that lies in it.
+            let expected = subdirectories.get(nid).map_or(*count, |directories| 2 + directories);
+            ensure(*links == expected, || {
+                format!("/{}: {links} links, not {expected}", path.escape_ascii())
+            })?;
+        }
+        lines.sort_by(|left, right| left.0.cmp(&right.0));
+        let mut contents: BTreeMap<u64, Kind> = BTreeMap::new();
+        lines
+            .into_iter()
+            .map(|(path, nid, inode)| {
+                let kind = match contents.get(&nid) {
+                    Some(kind) => kind.clone(),
+                    None => {
+                        let kind = self.kind(&inode).map_err(|error| at(&path, error))?;
+                        contents.insert(nid, kind.clone());
+                        kind
+                    }
+                };
+                let first = &names[&nid].0;
+                Ok(Line {
+                    xattrs: self.xattrs(&inode).map_err(|error| at(&path, error))?,
+                    links: if kind == Kind::Directory { 1 } else { inode.links },
+                    same_as: (*first != path).then(|| first.clone()),
+                    kind,
+                    mode: u32::from(inode.mode & 0o7777),
+                    uid: inode.uid,
+                    gid: inode.gid,
+                    mtime: inode.mtime,
+                    path,
+                })
+            })
+            .collect()
+    }
+
+    fn block(&self) -> u64 {
+        1 << self.superblock.block_bits
+    }
+
+    fn bytes(&self, offset: u64, length: u64) -> io::Result<Vec<u8>> {
+        let end = self.superblock.blocks * self.block();
+        let inside = offset.checked_add(length).is_some_and(|stop| stop <= end);
+        ensure(inside, || format!("{length} bytes at {offset} lie behind the end"))?;
+        let mut bytes = vec![0; length as usize];
+        self.source.read(offset, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn inode(&self, nid: u64) -> io::Result<Inode> {
+        let at = self.superblock.metadata_at + nid * 32;
+        let start = self.bytes(at, 32)?;
+        let format = u16_at(&start, 0);
+        ensure(format & !0xf == 0, || format!("format {format:#x}"))?;
+        let layout = format >> 1;
+        let count = u64::from(u16_at(&start, 2));
+        let xattrs = if count == 0 { 0 } else { 12 + 4 * (count - 1) };
+        ensure(count != 1, || "attributes without any".into())?;
+        let mode = u16_at(&start, 4);
+        let inode = if format & 1 == 0 {
+            ensure(u32_at(&start, 12) == 0 && u32_at(&start, 28) == 0, || "unknown fields".into())?;
+            Inode {
+                at,
+                fields: 32,
+                layout,
+                xattrs,
+                mode,
+                links: u16_at(&start, 6).into(),
+                size: u32_at(&start, 8).into(),
+                u: u32_at(&start, 16),
+                uid: u16_at(&start, 24).into(),
+                gid: u16_at(&start, 26).into(),
+                mtime: self.superblock.time,
+            }
+        } else {
+            let all = self.bytes(at, 64)?;
+            ensure(u16_at(&all, 6) == 0 && all[48..].iter().all(|byte| *byte == 0), || {
+                "unknown fields".into()
+            })?;
+            Inode {
+                at,
+                fields: 64,
+                layout,
+                xattrs,
+                mode,
+                links: u32_at(&all, 44).into(),
+                size: u64_at(&all, 8),
+                u: u32_at(&all, 16),
+                uid: u32_at(&all, 24),
+                gid: u32_at(&all, 28),
+                mtime: (u64_at(&all, 32) as i64, u32_at(&all, 40).into()),
+            }
+        };
+        ensure(at % self.block() + inode.fields <= self.block(), || "an inode in two blocks".into())?;
+        ensure((0..1_000_000_000).contains(&inode.mtime.1), || "nanoseconds".into())?;
+        Ok(inode)
+    }
+
+    fn kind(&self, inode: &Inode) -> io::Result<Kind> {
+        // `new_decode_dev`
+        let (major, minor) = ((inode.u & 0xf_ff00) >> 8, (inode.u & 0xff) | ((inode.u >> 12) & 0xf_ff00));
+        Ok(match file_type_of(inode.mode) {
+            1 => {
+                let mut context = digest::Context::new(&digest::SHA256);
+                self.data(inode, |bytes| context.update(bytes))?;
+                let sha256 = context.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+                Kind::File { size: inode.size, sha256 }
+            }
+            2 => Kind::Directory,
+            3 => Kind::Character { major, minor },
+            4 => Kind::Block { major, minor },
+            5 => Kind::Fifo,
+            6 => Kind::Socket,
+            _ => {
+                let mut target = Vec::new();
+                self.data(inode, |bytes| target.extend(bytes))?;
+                ensure(!target.is_empty() && target.len() < 4096, || "text of a link".into())?;
+                Kind::Symlink { target }
+            }
+        })
+    }
+
+    /// Hands out all bytes of a file, a block or a hole's worth at a time.
+    fn data(&self, inode: &Inode, mut take: impl FnMut(&[u8])) -> io::Result<()> {
+        let block = self.block();
+        let behind = inode.at + inode.fields + inode.xattrs;
+        let mut done = 0;
+        while done < inode.size {
+            let length = (inode.size - done).min(block);
+            let address = match inode.layout {
+                0 => Some((u64::from(inode.u) << self.superblock.block_bits) + done),
+                2 if length == block => Some((u64::from(inode.u) << self.superblock.block_bits) + done),
+                2 => {
+                    // The inode, too, where the kernel reads all at once.
+                    let link = file_type_of(inode.mode) == 7;
+                    let from = if link { inode.at } else { behind };
+                    ensure(from / block == (behind + length - 1) / block, || "a tail in two blocks".into())?;
+                    Some(behind)
+                }
+                4 => {
+                    ensure(self.superblock.incompatible & 4 != 0, || "chunks without the feature".into())?;
+                    ensure(inode.u & !0x1f == 0, || format!("format of chunks {:#x}", inode.u))?;
+                    let chunk = block << inode.u;
+                    let map = behind.next_multiple_of(4) + done / chunk * 4;
+                    match u32_at(&self.bytes(map, 4)?, 0) {
+                        u32::MAX => None,
+                        start => Some((u64::from(start) << self.superblock.block_bits) + done % chunk),
+                    }
+                }
+                other => return Err(io::Error::other(format!("layout {other}"))),
+            };
+            match address {
+                Some(address) => take(&self.bytes(address, length)?),
+                None => take(&vec![0; length as usize]),
+            }
+            done += length;
+        }
+        Ok(())
+    }
+
+    /// The names of a directory but its own and its parent's, with what they name and its type.
+    fn entries(&self, inode: &Inode, nid: u64, parent: u64) -> io::Result<Vec<(Vec<u8>, u64, u8)>> {
+        let mut data = Vec::new();
+        self.data(inode, |bytes| data.extend(bytes))?;
+        let mut found: Vec<(Vec<u8>, u64, u8)> = Vec::new();
+        for block in data.chunks(self.block() as usize) {
+            ensure(block.len() >= 12, || "a block without names".into())?;
+            let count = usize::from(u16_at(block, 8)) / 12;
+            ensure(count > 0 && u16_at(block, 8) % 12 == 0 && count * 12 <= block.len(), || {
+                "number of names".into()
+            })?;
+            for number in 0..count {
+                let entry = &block[number * 12..][..12];
+                let start = usize::from(u16_at(entry, 8));
+                let end = match number + 1 {
+                    last if last == count => block.len(),
+                    next => usize::from(u16_at(block, next * 12 + 8)),
+                };
+                let name = block.get(start..end).ok_or_else(|| io::Error::other("place of a name"))?;
+                let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
+                ensure((1..=255).contains(&name.len()) && !name.contains(&b'/'), || "a name".into())?;
+                ensure(entry[11] == 0, || "unknown fields".into())?;
+                found.push((name.to_vec(), u64_at(entry, 0), entry[10]));
+            }
+        }
+        ensure(found.is_sorted_by(|left, right| left.0 < right.0), || "names out of order".into())?;
+        let dots: BTreeSet<(Vec<u8>, u64, u8)> =
+            found.iter().filter(|entry| matches!(&entry.0[..], b"." | b"..")).cloned().collect();
+        let expected = BTreeSet::from([(b".".to_vec(), nid, 2), (b"..".to_vec(), parent, 2)]);
+        ensure(dots == expected, || format!("dots {dots:?}"))?;
+        found.retain(|entry| !matches!(&entry.0[..], b"." | b".."));
+        Ok(found)
+    }
+
+    fn xattrs(&self, inode: &Inode) -> io::Result<BTreeMap<Vec<u8>, Vec<u8>>> {
+        let mut xattrs = BTreeMap::new();
+        if inode.xattrs == 0 {
+            return Ok(xattrs);
+        }
+        let body = self.bytes(inode.at + inode.fields, inode.xattrs)?;
+        let (mut filter, shared) = (u32_at(&body, 0), usize::from(body[4]));
+        ensure(body[5..12].iter().all(|byte| *byte == 0), || "unknown fields".into())?;
+        let has_filter = self.superblock.compatible & 4 != 0;
+        let mut take = |bytes: &[u8]| -> io::Result<usize> {
+            let (name, value) = (usize::from(bytes[0]), usize::from(u16_at(bytes, 2)));
+            let prefix: &[u8] = match bytes[1] {
+                1 => b"user.",
+                2 => b"system.posix_acl_access",
+                3 => b"system.posix_acl_default",
+                4 => b"trusted.",
+                6 => b"security.",
+                other => return Err(io::Error::other(format!("prefix {other}"))),
+            };
+            let text =
+                bytes.get(4..4 + name + value).ok_or_else(|| io::Error::other("length of an attribute"))?;
+            let bit = 1 << (xxh32(&text[..name], 0x25bb_e08f + u32::from(bytes[1])) % 32);
+            ensure(!has_filter || filter & bit == 0, || "a name that the filter denies".into())?;
+            let full = [prefix, &text[..name]].concat();
+            ensure(xattrs.insert(full, text[name..].to_vec()).is_none(), || "an attribute twice".into())?;
+            Ok((4 + name + value).next_multiple_of(4))
+        };
+        for number in 0..shared {
+            let at = self.superblock.shared_at + 4 * u64::from(u32_at(&body, 12 + 4 * number));
+            let head = self.bytes(at, 4)?;
+            let length = 4 + u64::from(head[0]) + u64::from(u16_at(&head, 2));
+            take(&self.bytes(at, length)?)?;
+        }
+        let mut rest = body.get(12 + 4 * shared..).ok_or_else(|| io::Error::other("shared attributes"))?;
+        while !rest.is_empty() {
+            let length = take(rest)?;
+            rest = rest.get(length..).ok_or_else(|| io::Error::other("length of an attribute"))?;
+        }
+        // A filter that lets everything through would do, too, but says less than it could.
+        let bits: BTreeSet<u32> = xattrs.keys().filter_map(|name| bit_of(name)).collect();
+        filter |= bits.iter().fold(0, |all, bit| all | bit);
+        ensure(!has_filter || filter == u32::MAX, || format!("filter {filter:#x}"))?;
+        Ok(xattrs)
+    }
+}
+
+/// The bit that stands for a name in a filter.
+fn bit_of(name: &[u8]) -> Option<u32> {
+    let prefixes: [(&[u8], u32); 5] = [
+        (b"user.", 1),
+        (b"system.posix_acl_access", 2),
+        (b"system.posix_acl_default", 3),
+        (b"trusted.", 4),
+        (b"security.", 6),
+    ];
+    let (behind, index) =
+        prefixes.iter().find_map(|(prefix, index)| Some((name.strip_prefix(*prefix)?, index)))?;
+    Some(1 << (xxh32(behind, 0x25bb_e08f + index) % 32))
+}
+
+/// What a name's entry says of a type.
+fn file_type_of(mode: u16) -> u8 {
+    match mode >> 12 {
+        0o10 => 1,
+        0o04 => 2,
+        0o02 => 3,
+        0o06 => 4,
+        0o01 => 5,
+        0o14 => 6,
+        0o12 => 7,
+        _ => 0,
+    }
+}
+
+/// CRC-32C, bit by bit, without the inversion at the end.
+fn crc32c(bytes: &[u8]) -> u32 {
+    bytes.iter().fold(u32::MAX, |register, byte| {
+        (0..8).fold(register ^ u32::from(*byte), |register, _| {
+            (register >> 1) ^ (0x82f6_3b78 & (register & 1).wrapping_neg())
+        })
+    })
+}
+
+/// xxHash with 32 bits (<https://github.com/Cyan4973/xxHash/blob/dev/doc/xxhash_spec.md>).
+fn xxh32(bytes: &[u8], seed: u32) -> u32 {
+    const P: [u32; 5] = [0x9e37_79b1, 0x85eb_ca77, 0xc2b2_ae3d, 0x27d4_eb2f, 0x1656_67b1];
+    let round =
+        |lane: u32, word: u32| lane.wrapping_add(word.wrapping_mul(P[1])).rotate_left(13).wrapping_mul(P[0]);
+    let mut stripes = bytes.chunks_exact(16);
+    let mut hash = seed.wrapping_add(P[4]);
+    if bytes.len() >= 16 {
+        let mut lanes = [
+            seed.wrapping_add(P[0]).wrapping_add(P[1]),
+            seed.wrapping_add(P[1]),
+            seed,
+            seed.wrapping_sub(P[0]),
+        ];
+        for stripe in stripes.by_ref() {
+            for (number, lane) in lanes.iter_mut().enumerate() {
+                *lane = round(*lane, u32_at(stripe, number * 4));
+            }
+        }
+        let turned = lanes.iter().zip([1, 7, 12, 18]).map(|(lane, by)| lane.rotate_left(by));
+        hash = turned.fold(0, u32::wrapping_add);
+    }
+    hash = hash.wrapping_add(bytes.len() as u32);
+    let mut words = stripes.remainder().chunks_exact(4);
+    for word in words.by_ref() {
+        hash = hash.wrapping_add(u32_at(word, 0).wrapping_mul(P[2])).rotate_left(17).wrapping_mul(P[3]);
+    }
+    for byte in words.remainder() {
+        hash = hash.wrapping_add(u32::from(*byte).wrapping_mul(P[4])).rotate_left(11).wrapping_mul(P[0]);
+    }
+    hash = (hash ^ (hash >> 15)).wrapping_mul(P[1]);
+    hash = (hash ^ (hash >> 13)).wrapping_mul(P[2]);
+    hash ^ (hash >> 16)
+}
+
+fn u16_at(bytes: &[u8], at: usize) -> u16 {
+    u16::from_le_bytes([bytes[at], bytes[at + 1]])
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    u32::from(u16_at(bytes, at)) | u32::from(u16_at(bytes, at + 2)) << 16
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    u64::from(u32_at(bytes, at)) | u64::from(u32_at(bytes, at + 4)) << 32
+}
+
+fn ensure(holds: bool, what: impl FnOnce() -> String) -> io::Result<()> {
+    if holds { Ok(()) } else { Err(io::Error::other(what())) }
+}
+
+fn at(path: &[u8], error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("/{}: {error}", path.escape_ascii()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn checksums() {
+        assert_eq!(crc32c(b"123456789"), !0xe306_9283);
+        // From the specification's own tests.
+        for (bytes, seed, hash) in [
+            (&b""[..], 0, 0x02cc_5d05),
+            (b"a", 0, 0x550d_7456),
+            (b"abc", 0, 0x32d1_53ff),
+            (b"Nobody inspects the spammish repetition", 0, 0xe229_3b2f),
+        ] {
+            assert_eq!(xxh32(bytes, seed), hash, "{}", bytes.escape_ascii());
+        }
+    }
+}
