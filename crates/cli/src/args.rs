@@ -2,6 +2,7 @@
 
 mod build;
 mod copy;
+mod filesystem;
 mod image;
 mod keep;
 mod login;
@@ -13,8 +14,9 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum, ValueHint};
 
-pub(crate) use build::{Build, Ext4Args, FormatKind, ProfileKind};
+pub(crate) use build::{Build, FormatKind};
 pub(crate) use copy::Copy;
+pub(crate) use filesystem::{ErofsArgs, Ext4Args, FilesystemArgs, FormatArgs, ProfileKind};
 pub(crate) use image::{LayerArgs, PullKind, SourceArgs};
 pub(crate) use keep::{Fsck, Gc, History, Images, Rm, Tag};
 pub(crate) use login::{Login, Logout};

@@ -14,18 +14,19 @@ use support::schema::conforms;
 use support::{Place, sha256};
 use testkit::hello::GREETING;
 use testkit::image::{Header, Layer, Tar, write_layout};
-use testkit::judge::e2fsck;
+use testkit::judge::{e2fsck, fsck_erofs};
 
 #[test]
 fn build_writes_what_was_asked_for() {
     let place = Place::new();
-    for name in ["a.ext4", "b.img", "c.tar", "d/"] {
+    for name in ["a.ext4", "b.img", "c.tar", "d/", "e.erofs"] {
         place.done(&["build", "oci:image", "-o", name]);
     }
     e2fsck(&place.path("a.ext4")).unwrap();
+    fsck_erofs(&place.path("e.erofs")).unwrap();
     assert_eq!(sha256(&place.path("a.ext4")), sha256(&place.path("b.img")));
     assert_eq!(fs::read_to_string(place.path("d/etc/issue")).unwrap(), GREETING);
-    assert_eq!(place.names(), ["a.ext4", "b.img", "c.tar", "d", "image", "store"]);
+    assert_eq!(place.names(), ["a.ext4", "b.img", "c.tar", "d", "e.erofs", "image", "store"]);
     let streamed = place.command(&["build", "oci:image", "-o", "-", "-q"]).output().unwrap();
     assert!(streamed.status.success());
     assert!(streamed.stdout == fs::read(place.path("c.tar")).unwrap(), "the same bytes");
@@ -56,6 +57,10 @@ fn usage_errors() {
         (&["build", "oci:image", "-o", "x.ext4", "--label", "12345678901234567"], "error: --label"),
         (&["build", "Not An Image", "-o", "x.ext4"], "error: "),
         (&["build", "oci:image", "-o", "x.ext4", "--platform", "linux"], "error: invalid platform"),
+        (&["build", "oci:image", "-o", "x.ext4", "--block-size", "512"], "error: --block-size 512: ext4"),
+        (&["build", "oci:image", "-o", "x.erofs", "--free", "1M"], "error: an EROFS filesystem is as large"),
+        (&["build", "oci:image", "-o", "x.erofs", "--label", "1234567890123456"], "error: --label"),
+        (&["build", "oci:image", "-o", "x.erofs", "--erofs-min-kernel", "5.3"], "error: invalid value '5.3'"),
         (&["build"], "error: "),
     ] {
         let said = place.run(arguments);

@@ -466,7 +466,8 @@ fn injected(scene: &Scene, rules: &[String]) -> Command {
 #[test]
 fn any_call_that_fails_once() {
     for format in [".ext4", "/"] {
-        let scene = Scene::new(40 << 10, format);
+        // So much that the kernel is asked to copy it.
+        let scene = Scene::new(200 << 10, format);
         let mut failures = 0;
         for (call, error, most) in [
             ("pwrite64", "EIO", 4),
@@ -510,7 +511,7 @@ fn any_call_that_fails_once() {
 
 #[test]
 fn interrupted_calls_are_made_again() {
-    for format in [".ext4", ".tar", "/"] {
+    for format in [".ext4", ".erofs", ".tar", "/"] {
         let scene = Scene::new(300 << 10, format);
         scene.put_old();
         // The first ones are the dynamic loader's.

@@ -25,6 +25,11 @@ fn ext4_through_a_mount() {
 }
 
 #[test]
+fn erofs_through_a_mount() {
+    all_equal(".erofs");
+}
+
+#[test]
 fn tar_through_gnu_tar() {
     all_equal(".tar");
 }
@@ -37,7 +42,7 @@ fn directory_as_it_is() {
 #[test]
 fn the_same_bytes_for_everybody() {
     for name in ["special", "layers60"] {
-        for format in [".ext4", ".tar"] {
+        for format in [".ext4", ".erofs", ".tar"] {
             alike::alike(Path::new(UNLADE), corpus::find(name).unwrap(), format).unwrap();
         }
     }

@@ -139,6 +139,12 @@ impl Label {
         Ok(Label(label))
     }
 
+    /// The name, without padding.
+    pub fn as_bytes(&self) -> &[u8] {
+        let end = self.0.iter().position(|&b| b == 0).unwrap_or(16);
+        &self.0[..end]
+    }
+
     pub(crate) fn padded(&self) -> [u8; 16] {
         self.0
     }

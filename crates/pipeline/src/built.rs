@@ -41,6 +41,8 @@ pub struct Filesystem {
     pub inodes: u64,
     /// Inodes that are free.
     pub free_inodes: u64,
+    /// The oldest Linux that reads it, where that depends on what is in it: an EROFS filesystem.
+    pub needs_kernel: Option<erofs::Kernel>,
 }
 
 /// Counts the names below the root and the bytes of contents.

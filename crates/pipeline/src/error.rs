@@ -40,6 +40,9 @@ pub enum Error {
     /// The tree does not fit the format.
     #[error("cannot make an ext4 filesystem")]
     Ext4(#[source] ext4::Error),
+    /// The tree does not fit the format.
+    #[error("cannot make an EROFS filesystem")]
+    Erofs(#[source] erofs::Error),
     /// The tree could not be written as a tarball.
     #[error("cannot write the tarball")]
     Tar(#[source] layer::Error),

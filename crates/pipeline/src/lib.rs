@@ -26,4 +26,4 @@ pub use build::{Merged, build, merge};
 pub use built::{Built, Filesystem};
 pub use error::{Error, LayerFault};
 pub use event::{Event, Report};
-pub use options::{Ext4, Format, Options, Scratch, Target};
+pub use options::{Erofs, Ext4, Format, Options, Scratch, Target};

@@ -3,6 +3,7 @@
 use std::io::{Error as IoError, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
+use erofs::Tails;
 use ext4::{Headroom, Inodes, Profile, Size};
 
 use crate::directory;
@@ -65,6 +66,8 @@ pub enum Scratch {
 pub enum Format {
     /// An ext4 filesystem.
     Ext4(Ext4),
+    /// An EROFS filesystem.
+    Erofs(Erofs),
     /// A tarball.
     Tar,
     /// A directory of the host.
@@ -76,6 +79,7 @@ impl Format {
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Format::Ext4(_) => "ext4",
+            Format::Erofs(_) => "erofs",
             Format::Tar => "tar",
             Format::Directory => "directory",
         }
@@ -84,6 +88,7 @@ impl Format {
     fn spelled(&self) -> String {
         match self {
             Format::Ext4(options) => format!("ext4 {}", options.spelled()),
+            Format::Erofs(options) => format!("erofs {}", options.spelled()),
             Format::Tar | Format::Directory => self.name().into(),
         }
     }
@@ -144,6 +149,33 @@ impl Ext4 {
     }
 }
 
+/// What the caller decides about an EROFS filesystem.
+#[derive(Debug, Clone, Default)]
+pub struct Erofs {
+    /// All but the identifier.
+    pub options: erofs::Options,
+    /// The UUID, if it is not to be derived.
+    pub uuid: Option<[u8; 16]>,
+}
+
+impl Erofs {
+    fn spelled(&self) -> String {
+        // The identifier among the options is derived from this text. What else there is has a word here.
+        let erofs::Options { min_kernel, block_size, tails, label, uuid: _ } = &self.options;
+        let tails = match tails {
+            Tails::Inline => "inline",
+            Tails::Blocks => "blocks",
+        };
+        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        format!(
+            "min-kernel={min_kernel} block-size={} tails={tails} label={} uuid={}",
+            block_size.bytes(),
+            hex(label.as_bytes()),
+            self.uuid.map_or("derived".into(), |uuid| hex(&uuid)),
+        )
+    }
+}
+
 /// Where a rootfs goes.
 pub enum Target<'a> {
     /// A file, a block device, or for [`Format::Directory`] a directory.
@@ -157,13 +189,13 @@ pub(crate) fn check_target(options: &Options, target: &Target<'_>) -> Result<(),
     let invalid = |text: &str| IoError::new(ErrorKind::InvalidInput, text);
     match (&options.format, target) {
         (Format::Tar, Target::Stream(_)) => Ok(()),
-        (Format::Ext4(_) | Format::Directory, Target::Stream(_)) => {
+        (Format::Ext4(_) | Format::Erofs(_) | Format::Directory, Target::Stream(_)) => {
             Err(Error::Stream(invalid("only a tarball can be written front to back")))
         }
         (Format::Directory, Target::Path(path)) => {
             directory::check_free(path).map_err(|cause| Error::Output { path: path.to_path_buf(), cause })
         }
-        (Format::Ext4(_) | Format::Tar, Target::Path(path)) => {
+        (Format::Ext4(_) | Format::Erofs(_) | Format::Tar, Target::Path(path)) => {
             let checked = Unpublished::check(path).map(|_is_device| ());
             checked.map_err(|cause| Error::Output { path: path.to_path_buf(), cause })
         }
@@ -174,7 +206,7 @@ pub(crate) fn check_target(options: &Options, target: &Target<'_>) -> Result<(),
 /// must not look like a filesystem before it is one, and the writer puts its mark last.
 pub(crate) fn may_place(options: &Options, target: &Target<'_>) -> Result<bool, Error> {
     match (&options.format, target) {
-        (Format::Ext4(_) | Format::Tar, Target::Path(path)) => {
+        (Format::Ext4(_) | Format::Erofs(_) | Format::Tar, Target::Path(path)) => {
             let device = Unpublished::check(path);
             device.map(|device| !device).map_err(|cause| Error::Output { path: path.to_path_buf(), cause })
         }

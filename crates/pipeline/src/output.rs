@@ -28,6 +28,9 @@ const BUFFER: usize = 1 << 20;
 /// Fewer bytes than this, in bytes, are not worth a call to have them written out.
 const WRITTEN_OUT_MIN: u64 = 256 << 10;
 
+/// Fewer bytes than this are gathered before they are written.
+const GATHERED_MAX: usize = 64 << 10;
+
 /// Shorter runs, in bytes, are not worth a call to take room for them.
 const RESERVED_MIN: u64 = 1 << 20;
 
@@ -62,12 +65,46 @@ pub(crate) struct Run {
     pub(crate) offset: u64,
 }
 
+/// What becomes of runs.
+pub(crate) trait Bring {
+    /// Brings a run to its place, now or later.
+    fn bring(&mut self, run: Run) -> io::Result<()>;
+
+    /// Whether a run of so many bytes, which `joins` bytes that wait to be written, had better be written with them.
+    fn gathers(&self, length: u64, joins: bool) -> bool;
+
+    /// Appends to these what is to be written in a run's place now.
+    fn gather(&mut self, run: Run, bytes: &mut Vec<u8>) -> io::Result<()>;
+}
+
+/// Notes the runs, for when the layers are read.
+impl Bring for Vec<Run> {
+    fn bring(&mut self, run: Run) -> io::Result<()> {
+        self.push(run);
+        Ok(())
+    }
+
+    /// Amid other bytes zeros cost less than to begin anew behind them.
+    fn gathers(&self, length: u64, joins: bool) -> bool {
+        joins && length < BLOCK
+    }
+
+    fn gather(&mut self, run: Run, bytes: &mut Vec<u8>) -> io::Result<()> {
+        self.push(run);
+        bytes.resize(bytes.len() + run.source.length as usize, 0);
+        Ok(())
+    }
+}
+
 /// Writes a file at given offsets, and hands on the runs of contents that go into it.
 pub(crate) struct FileOutput<'a> {
     file: &'a File,
-    runs: &'a mut dyn FnMut(Run) -> io::Result<()>,
+    runs: &'a mut dyn Bring,
     /// A run that may still grow.
     pending: Option<Run>,
+    /// Bytes that wait for others to be written with, and where they go.
+    gathered: Vec<u8>,
+    gathered_at: u64,
     progress: Progress<'a>,
 }
 
@@ -97,17 +134,18 @@ impl<'a> FileOutput<'a> {
     /// Writes into `file`; `total` is about how many bytes will come, for the report.
     pub(crate) fn new(
         file: &'a File,
-        runs: &'a mut dyn FnMut(Run) -> io::Result<()>,
+        runs: &'a mut dyn Bring,
         total: u64,
         report: Report<'a>,
     ) -> FileOutput<'a> {
         let progress = Progress { report, done: 0, told: 0, total };
-        FileOutput { file, runs, pending: None, progress }
+        FileOutput { file, runs, pending: None, gathered: Vec::new(), gathered_at: 0, progress }
     }
 
     /// Hands on what is still pending. Dropping without it loses bytes.
     pub(crate) fn finish(mut self) -> io::Result<()> {
         self.flush()?;
+        self.flush_gathered()?;
         self.progress.total = self.progress.done;
         self.progress.tell();
         Ok(())
@@ -115,22 +153,52 @@ impl<'a> FileOutput<'a> {
 
     fn flush(&mut self) -> io::Result<()> {
         let Some(run) = self.pending.take() else { return Ok(()) };
-        self.progress.advance(run.source.length);
-        (self.runs)(run)
+        let length = run.source.length;
+        self.progress.advance(length);
+        let joins = self.joins(run.offset);
+        if !self.runs.gathers(length, joins) {
+            return self.runs.bring(run);
+        }
+        if !joins || self.gathered.len() as u64 + length > BUFFER as u64 {
+            self.flush_gathered()?;
+            self.gathered_at = run.offset;
+        }
+        self.runs.gather(run, &mut self.gathered)
+    }
+
+    /// Whether bytes wait that end where others begin.
+    fn joins(&self, offset: u64) -> bool {
+        !self.gathered.is_empty() && self.gathered_at + self.gathered.len() as u64 == offset
+    }
+
+    fn flush_gathered(&mut self) -> io::Result<()> {
+        self.file.write_all_at(&self.gathered, self.gathered_at)?;
+        write_out(self.file, self.gathered_at, self.gathered.len() as u64);
+        self.gathered.clear();
+        Ok(())
     }
 }
 
 impl Output for FileOutput<'_> {
     fn write(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         if let Some(Run { source, offset: target }) = &self.pending {
-            // In a tarball the next header may stand in what would be the gap.
+            // In a tarball the next header may stand in what would be the gap; in EROFS the next inode.
             let (end, padded) = (target + source.length, target + source.length.next_multiple_of(BLOCK));
             if offset < padded && offset + bytes.len() as u64 > end {
                 self.flush()?;
             }
         }
         self.progress.advance(bytes.len() as u64);
-        self.file.write_all_at(bytes, offset)
+        if !self.joins(offset) || self.gathered.len() + bytes.len() > BUFFER {
+            self.flush_gathered()?;
+            self.gathered_at = offset;
+        }
+        if bytes.len() >= GATHERED_MAX {
+            self.flush_gathered()?;
+            return self.file.write_all_at(bytes, offset);
+        }
+        self.gathered.extend_from_slice(bytes);
+        Ok(())
     }
 
     fn copy(&mut self, offset: u64, span: Span) -> io::Result<()> {

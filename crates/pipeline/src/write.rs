@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::event::Report;
 use crate::identity::Identity;
 use crate::layers::{self, Contents};
-use crate::options::{Ext4, Format, Options, Target};
+use crate::options::{Erofs, Ext4, Format, Options, Target};
 use crate::outlines::Outlines;
 use crate::output::{FileOutput, Places, StreamOutput, copying};
 use crate::publish::Unpublished;
@@ -63,6 +63,9 @@ impl Job<'_> {
     ) -> Result<(), Error> {
         match (&self.options.format, target) {
             (Format::Ext4(ext4), Target::Path(path)) => self.write_ext4(tree, contents, ext4, path, built),
+            (Format::Erofs(erofs), Target::Path(path)) => {
+                self.write_erofs(tree, contents, erofs, path, built)
+            }
             (Format::Tar, Target::Path(path)) => self.write_tar(tree, contents, path, built),
             (Format::Tar, Target::Stream(stream)) => {
                 let spool = contents.spool();
@@ -73,7 +76,7 @@ impl Job<'_> {
             (Format::Directory, Target::Path(path)) => {
                 self.write_directory(tree, &contents.spool(), path, built)
             }
-            (Format::Ext4(_) | Format::Directory, Target::Stream(_)) => {
+            (Format::Ext4(_) | Format::Erofs(_) | Format::Directory, Target::Stream(_)) => {
                 unreachable!("check_target refuses these")
             }
         }
@@ -111,6 +114,43 @@ impl Job<'_> {
             free_blocks: layout.free_blocks(),
             inodes: layout.inodes(),
             free_inodes: layout.free_inodes(),
+            needs_kernel: None,
+        });
+        Ok(())
+    }
+
+    fn write_erofs(
+        &self,
+        tree: &Tree,
+        contents: Held,
+        erofs: &Erofs,
+        path: &Path,
+        built: &mut Built,
+    ) -> Result<(), Error> {
+        let identity = Identity::derive(&built.manifest, &self.options.spelled());
+        let uuid = erofs.uuid.unwrap_or(identity.uuid);
+        let options = erofs::Options { uuid, ..erofs.options.clone() };
+        let layout = erofs::plan(tree, &options).map_err(Error::Erofs)?;
+
+        let fail = |cause| Error::Output { path: path.into(), cause };
+        let output = Unpublished::create(path, layout.size()).map_err(fail)?;
+        self.fill(&output.file, path, contents, built, |out| {
+            layout.write(tree, out).map_err(|error| match error {
+                erofs::Error::Io(cause) => fail(cause),
+                other => Error::Erofs(other),
+            })
+        })?;
+        output.publish().map_err(fail)?;
+
+        built.output_bytes = layout.size();
+        built.notes.count(Remark::XattrUnsupported, layout.dropped_xattrs());
+        built.filesystem = Some(Filesystem {
+            uuid,
+            block_size: layout.block_size(),
+            free_blocks: 0,
+            inodes: layout.inodes(),
+            free_inodes: 0,
+            needs_kernel: Some(layout.needs_kernel()),
         });
         Ok(())
     }
@@ -140,19 +180,15 @@ impl Job<'_> {
         let fail = |cause| Error::Output { path: path.into(), cause };
         match contents {
             // The spool is dropped before the output is flushed: its pages must not be written to the disk.
-            Held::Spool(spool) => copying(file, &spool, |copy| {
-                let mut output = FileOutput::new(file, copy, built.content_bytes, self.report);
+            Held::Spool(spool) => copying(file, &spool, |copier| {
+                let mut output = FileOutput::new(file, copier, built.content_bytes, self.report);
                 let written = write(&mut output)?;
                 output.finish().map_err(fail)?;
                 Ok(written)
             }),
             Held::Layers(outlines) => {
                 let mut runs = Vec::new();
-                let mut note = |run| {
-                    runs.push(run);
-                    Ok(())
-                };
-                let mut output = FileOutput::new(file, &mut note, built.content_bytes, self.report);
+                let mut output = FileOutput::new(file, &mut runs, built.content_bytes, self.report);
                 let written = write(&mut output)?;
                 output.finish().map_err(fail)?;
                 let places = Places::new(file, self.image.manifest.layers.len(), runs).map_err(fail)?;

@@ -4,13 +4,13 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, ValueEnum, ValueHint};
 
-use super::{IMAGE_HELP, LayerArgs, SourceArgs};
-use crate::size;
+use super::{FormatArgs, IMAGE_HELP, LayerArgs, SourceArgs};
 
 /// Build a root filesystem from an image
 ///
 /// Pulls what is missing, verifies every byte, merges the layers in memory and writes the root filesystem.
-/// The format follows from the name of the output: NAME.ext4 (or .img), NAME.tar, or a directory (NAME/).
+/// The format follows from the name of the output: NAME.ext4 (or .img), NAME.erofs, NAME.tar, or a
+/// directory (NAME/).
 /// The output appears under its name only when it is complete; what was there before stays until then.
 ///
 /// The same image and options give the same bytes on every machine.
@@ -37,7 +37,7 @@ pub(crate) struct Build {
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) scratch: Option<PathBuf>,
 
-    /// Take no scratch space: read the layers of a new image twice instead (ext4 and tar files)
+    /// Take no scratch space: read the layers of a new image twice instead (files only)
     #[arg(long, conflicts_with = "scratch")]
     pub(crate) no_scratch: bool,
 
@@ -63,7 +63,7 @@ pub(crate) struct Build {
     pub(crate) layers: LayerArgs,
 
     #[command(flatten)]
-    pub(crate) filesystem: Ext4Args,
+    pub(crate) formats: FormatArgs,
 }
 
 const BUILD_EXAMPLES: &str = "\
@@ -71,67 +71,18 @@ Examples:
   unlade build alpine -o rootfs.ext4
   unlade build debian:12 -o disk.ext4 --size 4G --label root
   unlade build oci:./layout -o disk.ext4 --free 512M --no-journal
+  unlade build nginx -o rootfs.erofs --erofs-min-kernel 5.10
   unlade build docker-archive:app.tar -o - --format tar | tar -t
   unlade build ghcr.io/org/app@sha256:… -o rootfs/ --platform linux/arm64
   unlade build registry.example/app:v1 -o app.ext4 --prefer-prebuilt";
-
-/// How an ext4 filesystem is made.
-#[derive(Debug, ClapArgs)]
-#[command(next_help_heading = "ext4")]
-pub(crate) struct Ext4Args {
-    /// Size of the filesystem in all; too small is an error that names the size needed
-    #[arg(long, value_name = "SIZE", value_parser = size::parse, conflicts_with = "free")]
-    pub(crate) size: Option<u64>,
-
-    /// Free space in the filesystem; default: a tenth of what is used, at least 64M
-    #[arg(long, value_name = "SIZE", value_parser = size::parse)]
-    pub(crate) free: Option<u64>,
-
-    /// Make no journal
-    #[arg(long)]
-    pub(crate) no_journal: bool,
-
-    /// What the filesystem is for
-    #[arg(long, value_name = "PROFILE", default_value = "rw")]
-    pub(crate) profile: ProfileKind,
-
-    /// Name of the volume, at most 16 bytes
-    #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
-    pub(crate) label: String,
-
-    /// UUID of the filesystem; default: derived from the image and the options
-    #[arg(long, value_name = "UUID")]
-    pub(crate) uuid: Option<String>,
-
-    /// Bytes of a block: 1024, 2048 or 4096
-    #[arg(long, value_name = "BYTES", default_value = "4096", value_parser = ["1024", "2048", "4096"])]
-    pub(crate) block_size: String,
-
-    /// Inodes in all; default: what is needed and some more
-    #[arg(long, value_name = "N")]
-    pub(crate) inodes: Option<u64>,
-
-    /// Percentage of the blocks that only root may fill
-    #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=50))]
-    pub(crate) reserved: u8,
-}
-
-/// What a filesystem is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ProfileKind {
-    /// Everything that a fresh mkfs.ext4 gives
-    Rw,
-    /// The same for GRUB before 2.12 and other old readers
-    Compat,
-    /// Never to be written: no journal, no room to grow
-    Ro,
-}
 
 /// What is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum FormatKind {
     /// An ext4 filesystem
     Ext4,
+    /// An EROFS filesystem, which is read-only
+    Erofs,
     /// A tarball
     Tar,
     /// A directory

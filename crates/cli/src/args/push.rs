@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, ValueHint};
 
-use super::{Ext4Args, FormatKind, LayerArgs, SourceArgs};
+use super::{FormatArgs, FormatKind, LayerArgs, SourceArgs};
 
 const PUSH_HELP: &str = "\
-IMAGE is named as for `unlade build`, or is store:NAME for one of the store alone. The options under \"Layers\" and \"ext4\"
-are for --rootfs.
+IMAGE is named as for `unlade build`, or is store:NAME for one of the store alone. The options under \"Layers\",
+\"Filesystems\", \"ext4\" and \"EROFS\" are for --rootfs.
 
 Examples:
   unlade push oci:./layout registry.example/app:v1
@@ -61,5 +61,5 @@ pub(crate) struct Push {
     pub(crate) layers: LayerArgs,
 
     #[command(flatten)]
-    pub(crate) filesystem: Ext4Args,
+    pub(crate) formats: FormatArgs,
 }

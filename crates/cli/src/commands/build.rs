@@ -1,18 +1,21 @@
 //! `unlade build`.
 
+mod format;
+
 use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::time::Instant;
 
-use ext4::{BlockSize, Headroom, Inodes, Label, Profile, Size};
 use oci::Image;
 use pipeline::prebuilt::Taken;
-use pipeline::{Built, Ext4, Format, Options, Scratch, Target};
+use pipeline::{Built, Options, Scratch, Target};
 use serde_json::json;
 
+use self::format::format;
+pub(crate) use self::format::of_kind;
 use super::Outcome;
 use super::shared::{Session, layer_options};
-use crate::args::{Build, Common, Ext4Args, FormatKind, ProfileKind};
+use crate::args::{Build, Common};
 use crate::exit::Usage;
 use crate::{render, size, terminal};
 
@@ -95,88 +98,6 @@ pub(crate) fn source_date_epoch() -> Result<Option<i64>, Usage> {
     }
 }
 
-/// The format that was asked for, or that the output's name tells. There is no default: a wrong guess would
-/// be found out only at boot.
-fn format(command: &Build, streamed: bool, epoch: Option<i64>) -> Result<Format, Usage> {
-    let path = &command.output;
-    let kind = match command.format {
-        Some(kind) => kind,
-        None if streamed => FormatKind::Tar,
-        None => by_name(path).ok_or_else(|| {
-            Usage(format!(
-                "\"{}\" does not tell the format: name it .ext4, .img, .tar or DIR/, or say --format",
-                path.display()
-            ))
-        })?,
-    };
-    match kind {
-        FormatKind::Tar => Ok(Format::Tar),
-        FormatKind::Dir if streamed => Err(Usage("a directory cannot go to standard output".into())),
-        FormatKind::Ext4 if streamed => {
-            Err(Usage("an ext4 filesystem cannot be written front to back: name a file".into()))
-        }
-        FormatKind::Dir => Ok(Format::Directory),
-        FormatKind::Ext4 => Ok(Format::Ext4(ext4_options(&command.filesystem, epoch)?)),
-    }
-}
-
-fn by_name(path: &Path) -> Option<FormatKind> {
-    let text = path.as_os_str().to_string_lossy();
-    if text.ends_with('/') || path.is_dir() {
-        return Some(FormatKind::Dir);
-    }
-    match path.extension()?.to_str()? {
-        "ext4" | "img" => Some(FormatKind::Ext4),
-        "tar" => Some(FormatKind::Tar),
-        _ => None,
-    }
-}
-
-/// What the arguments say of an ext4 filesystem.
-pub(crate) fn ext4_options(args: &Ext4Args, epoch: Option<i64>) -> Result<Ext4, Usage> {
-    let uuid = match &args.uuid {
-        Some(text) => Some(parse_uuid(text)?),
-        None => None,
-    };
-    let options = ext4::Options {
-        profile: match args.profile {
-            ProfileKind::Rw => Profile::ReadWrite,
-            ProfileKind::Compat => Profile::Compatible,
-            ProfileKind::Ro => Profile::ReadOnly,
-        },
-        block_size: match args.block_size.as_str() {
-            "1024" => BlockSize::B1024,
-            "2048" => BlockSize::B2048,
-            _ => BlockSize::B4096,
-        },
-        size: match (args.size, args.free) {
-            (Some(bytes), _) => Size::Total(bytes),
-            (None, Some(bytes)) => Size::Free(bytes),
-            (None, None) => Size::Auto(Headroom::Default),
-        },
-        journal: !args.no_journal,
-        inodes: args.inodes.map_or(Inodes::Auto, Inodes::Total),
-        reserved_percent: args.reserved,
-        label: Label::parse(args.label.as_bytes()).map_err(|error| Usage(format!("--label: {error}")))?,
-        created: epoch.unwrap_or(0),
-        ..ext4::Options::default()
-    };
-    Ok(Ext4 { options, uuid })
-}
-
-/// Reads `xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx`.
-fn parse_uuid(text: &str) -> Result<[u8; 16], Usage> {
-    let wrong = || Usage(format!("\"{}\" is no UUID", text.escape_debug()));
-    let groups: Vec<usize> = text.split('-').map(str::len).collect();
-    if groups != [8, 4, 4, 4, 12] {
-        return Err(wrong());
-    }
-    let digits: Option<Vec<u8>> =
-        text.chars().filter(|c| *c != '-').map(|c| c.to_digit(16).map(|digit| digit as u8)).collect();
-    let bytes: Vec<u8> = digits.ok_or_else(wrong)?.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect();
-    bytes.try_into().map_err(|_| wrong())
-}
-
 fn summary(built: &Built, output: &Path, streamed: bool, seconds: f64) -> Vec<String> {
     let name = if streamed { "standard output".into() } else { output.display().to_string() };
     let mut lines = vec![format!(
@@ -187,7 +108,16 @@ fn summary(built: &Built, output: &Path, streamed: bool, seconds: f64) -> Vec<St
         if built.layers == 1 { "" } else { "s" },
         built.manifest,
     )];
-    if let Some(filesystem) = &built.filesystem {
+    if let Some(filesystem) = &built.filesystem
+        && let Some(kernel) = filesystem.needs_kernel
+    {
+        lines.push(format!(
+            "EROFS of {}, {} inodes, for Linux {kernel} and newer, UUID {}",
+            size::show(built.output_bytes),
+            filesystem.inodes,
+            render::uuid(&filesystem.uuid),
+        ));
+    } else if let Some(filesystem) = &built.filesystem {
         lines.push(format!(
             "ext4 of {}, {} free, {} of {} inodes free, UUID {}",
             size::show(built.output_bytes),
@@ -262,6 +192,7 @@ fn summary_json(built: &Built, output: &Path, seconds: f64) -> serde_json::Value
             "freeBlocks": filesystem.free_blocks,
             "inodes": filesystem.inodes,
             "freeInodes": filesystem.free_inodes,
+            "needsKernel": filesystem.needs_kernel.map(|kernel| kernel.to_string()),
         })),
         "unkept": {
             "owners": built.unkept.owners,
@@ -270,33 +201,4 @@ fn summary_json(built: &Built, output: &Path, seconds: f64) -> serde_json::Value
         },
         "notes": notes,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn uuids() {
-        let text = "01234567-89ab-cdef-0123-456789ABCDEF";
-        let uuid = parse_uuid(text).unwrap();
-        assert_eq!(render::uuid(&uuid), text.to_lowercase());
-        for wrong in ["", "0123456789abcdef0123456789abcdef", "01234567-89ab-cdef-0123-456789abcdeg"] {
-            assert!(parse_uuid(wrong).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn formats_by_name() {
-        for (name, kind) in [
-            ("a.ext4", Some(FormatKind::Ext4)),
-            ("a.img", Some(FormatKind::Ext4)),
-            ("d/a.tar", Some(FormatKind::Tar)),
-            ("d/", Some(FormatKind::Dir)),
-            ("a.tar.gz", None),
-            ("rootfs", None),
-        ] {
-            assert_eq!(by_name(Path::new(name)), kind, "{name}");
-        }
-    }
 }

@@ -5,11 +5,11 @@ use pipeline::copy::Place;
 use pipeline::prebuilt::Pushed;
 use pipeline::scratch::Registered;
 use pipeline::source::Source;
-use pipeline::{Format, Options, Scratch, Target};
+use pipeline::{Options, Scratch, Target};
 use serde_json::json;
 
 use super::Outcome;
-use super::build::{ext4_options, latest_mtime, source_date_epoch};
+use super::build::{latest_mtime, of_kind, source_date_epoch};
 use super::copy::{summary, to_json};
 use super::shared::{Session, check_login, image_place, layer_options};
 use crate::args::{Common, FormatKind, PullKind, Push};
@@ -69,11 +69,10 @@ fn in_registry(text: &str) -> Result<Reference, Usage> {
 fn rootfs(command: &Push, kind: FormatKind, reference: &Reference, session: &Session) -> Outcome {
     let epoch = source_date_epoch()?;
     let format = match kind {
-        FormatKind::Tar => Format::Tar,
-        FormatKind::Ext4 => Format::Ext4(ext4_options(&command.filesystem, epoch)?),
         FormatKind::Dir => {
             return Err(Usage("a directory cannot be pushed: it is not one file".into()).into());
         }
+        kind => of_kind(kind, &command.formats, epoch)?,
     };
     let options = Options {
         format,

@@ -9,25 +9,20 @@ use std::thread;
 use rustix::io::Errno;
 use tree::Span;
 
-use super::{BUFFER, Run, reserve, write_out};
+use super::{BUFFER, Bring, GATHERED_MAX, Run, reserve, write_out};
 use crate::spool::Spool;
 
 /// How much one copy inside the kernel moves, in bytes: afterwards the spool lets go of it.
 const STEP: usize = 8 << 20;
 
 /// Lends `work` a way to copy runs of contents from `spool` into `file`. A second thread tidies up behind it.
-pub(crate) fn copying<T>(
-    file: &File,
-    spool: &Spool,
-    work: impl FnOnce(&mut dyn FnMut(Run) -> io::Result<()>) -> T,
-) -> T {
+pub(crate) fn copying<T>(file: &File, spool: &Spool, work: impl FnOnce(&mut dyn Bring) -> T) -> T {
     thread::scope(|scope| {
         let (copied, behind) = mpsc::channel();
         scope.spawn(move || behind.into_iter().for_each(|run| tidy_up(file, spool, run)));
         // The other end is gone only when this one is.
         let copied = |run| copied.send(run).unwrap_or_default();
-        let mut copier = Copier { file, spool, in_kernel: true, copied: &copied };
-        work(&mut |run| copier.copy(run))
+        work(&mut Copier { file, spool, in_kernel: true, copied: &copied })
     })
 }
 
@@ -49,6 +44,23 @@ struct Copier<'a> {
     in_kernel: bool,
     /// Is told of each part that was copied.
     copied: &'a dyn Fn(Run),
+}
+
+impl Bring for Copier<'_> {
+    fn bring(&mut self, run: Run) -> io::Result<()> {
+        self.copy(run)
+    }
+
+    /// A call into the kernel for each costs more than to copy them twice.
+    fn gathers(&self, length: u64, _joins: bool) -> bool {
+        length < GATHERED_MAX as u64
+    }
+
+    fn gather(&mut self, run: Run, bytes: &mut Vec<u8>) -> io::Result<()> {
+        let start = bytes.len();
+        bytes.resize(start + run.source.length as usize, 0);
+        self.spool.file(run.source.layer)?.read_exact_at(&mut bytes[start..], run.source.offset)
+    }
 }
 
 impl Copier<'_> {

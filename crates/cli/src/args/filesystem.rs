@@ -1,0 +1,88 @@
+//! How filesystems are made.
+
+use clap::{Args as ClapArgs, ValueEnum};
+
+use crate::size;
+
+/// How each format is made.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct FormatArgs {
+    #[command(flatten)]
+    pub(crate) common: FilesystemArgs,
+
+    #[command(flatten)]
+    pub(crate) ext4: Ext4Args,
+
+    #[command(flatten)]
+    pub(crate) erofs: ErofsArgs,
+}
+
+/// What filesystems of all formats have.
+#[derive(Debug, ClapArgs)]
+#[command(next_help_heading = "Filesystems")]
+pub(crate) struct FilesystemArgs {
+    /// Name of the volume, at most 16 bytes (ext4) or 15 (EROFS)
+    #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
+    pub(crate) label: String,
+
+    /// UUID of the filesystem; default: derived from the image and the options
+    #[arg(long, value_name = "UUID")]
+    pub(crate) uuid: Option<String>,
+
+    /// Bytes of a block: 1024, 2048, 4096, or for EROFS 512
+    #[arg(long, value_name = "BYTES", default_value = "4096", value_parser = ["512", "1024", "2048", "4096"])]
+    pub(crate) block_size: String,
+}
+
+/// How an ext4 filesystem is made.
+#[derive(Debug, ClapArgs)]
+#[command(next_help_heading = "ext4")]
+pub(crate) struct Ext4Args {
+    /// Size of the filesystem in all; too small is an error that names the size needed
+    #[arg(long, value_name = "SIZE", value_parser = size::parse, conflicts_with = "free")]
+    pub(crate) size: Option<u64>,
+
+    /// Free space in the filesystem; default: a tenth of what is used, at least 64M
+    #[arg(long, value_name = "SIZE", value_parser = size::parse)]
+    pub(crate) free: Option<u64>,
+
+    /// Make no journal
+    #[arg(long)]
+    pub(crate) no_journal: bool,
+
+    /// What the filesystem is for
+    #[arg(long, value_name = "PROFILE", default_value = "rw")]
+    pub(crate) profile: ProfileKind,
+
+    /// Inodes in all; default: what is needed and some more
+    #[arg(long, value_name = "N")]
+    pub(crate) inodes: Option<u64>,
+
+    /// Percentage of the blocks that only root may fill
+    #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=50))]
+    pub(crate) reserved: u8,
+}
+
+/// What a filesystem is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ProfileKind {
+    /// Everything that a fresh mkfs.ext4 gives
+    Rw,
+    /// The same for GRUB before 2.12 and other old readers
+    Compat,
+    /// Never to be written: no journal, no room to grow
+    Ro,
+}
+
+/// How an EROFS filesystem is made.
+#[derive(Debug, ClapArgs)]
+#[command(next_help_heading = "EROFS")]
+pub(crate) struct ErofsArgs {
+    /// The oldest Linux that must be able to read it, from 5.4 on
+    #[arg(long, value_name = "VERSION", default_value_t = erofs::Kernel::DEFAULT)]
+    pub(crate) erofs_min_kernel: erofs::Kernel,
+
+    /// Keep the ends of files in blocks of their own, for direct access (DAX); takes more room
+    #[arg(long)]
+    pub(crate) no_inline: bool,
+}

@@ -1,0 +1,156 @@
+//! What is written, and how: the format, and what the arguments say of it.
+
+use std::path::Path;
+
+use erofs::Tails;
+use ext4::{BlockSize, Headroom, Inodes, Label, Profile, Size};
+use pipeline::{Erofs, Ext4, Format};
+
+use crate::args::{Build, Ext4Args, FilesystemArgs, FormatArgs, FormatKind, ProfileKind};
+use crate::exit::Usage;
+
+/// The format that was asked for, or that the output's name tells. There is no default: a wrong guess would
+/// be found out only at boot.
+pub(super) fn format(command: &Build, streamed: bool, epoch: Option<i64>) -> Result<Format, Usage> {
+    let path = &command.output;
+    let kind = match command.format {
+        Some(kind) => kind,
+        None if streamed => FormatKind::Tar,
+        None => by_name(path).ok_or_else(|| {
+            Usage(format!(
+                "\"{}\" does not tell the format: name it .ext4, .img, .erofs, .tar or DIR/, or say --format",
+                path.display()
+            ))
+        })?,
+    };
+    match kind {
+        FormatKind::Dir if streamed => Err(Usage("a directory cannot go to standard output".into())),
+        FormatKind::Ext4 if streamed => {
+            Err(Usage("an ext4 filesystem cannot be written front to back: name a file".into()))
+        }
+        FormatKind::Erofs if streamed => {
+            Err(Usage("an EROFS filesystem cannot be written front to back: name a file".into()))
+        }
+        kind => of_kind(kind, &command.formats, epoch),
+    }
+}
+
+/// A format with what the arguments say of it.
+pub(crate) fn of_kind(kind: FormatKind, args: &FormatArgs, epoch: Option<i64>) -> Result<Format, Usage> {
+    Ok(match kind {
+        FormatKind::Ext4 => Format::Ext4(ext4_options(&args.common, &args.ext4, epoch)?),
+        FormatKind::Erofs => Format::Erofs(erofs_options(args)?),
+        FormatKind::Tar => Format::Tar,
+        FormatKind::Dir => Format::Directory,
+    })
+}
+
+fn by_name(path: &Path) -> Option<FormatKind> {
+    let text = path.as_os_str().to_string_lossy();
+    if text.ends_with('/') || path.is_dir() {
+        return Some(FormatKind::Dir);
+    }
+    match path.extension()?.to_str()? {
+        "ext4" | "img" => Some(FormatKind::Ext4),
+        "erofs" => Some(FormatKind::Erofs),
+        "tar" => Some(FormatKind::Tar),
+        _ => None,
+    }
+}
+
+fn ext4_options(common: &FilesystemArgs, args: &Ext4Args, epoch: Option<i64>) -> Result<Ext4, Usage> {
+    let options = ext4::Options {
+        profile: match args.profile {
+            ProfileKind::Rw => Profile::ReadWrite,
+            ProfileKind::Compat => Profile::Compatible,
+            ProfileKind::Ro => Profile::ReadOnly,
+        },
+        block_size: match common.block_size.as_str() {
+            "512" => return Err(Usage("--block-size 512: ext4 has blocks of 1024 bytes and more".into())),
+            "1024" => BlockSize::B1024,
+            "2048" => BlockSize::B2048,
+            _ => BlockSize::B4096,
+        },
+        size: match (args.size, args.free) {
+            (Some(bytes), _) => Size::Total(bytes),
+            (None, Some(bytes)) => Size::Free(bytes),
+            (None, None) => Size::Auto(Headroom::Default),
+        },
+        journal: !args.no_journal,
+        inodes: args.inodes.map_or(Inodes::Auto, Inodes::Total),
+        reserved_percent: args.reserved,
+        label: Label::parse(common.label.as_bytes()).map_err(|error| Usage(format!("--label: {error}")))?,
+        created: epoch.unwrap_or(0),
+        ..ext4::Options::default()
+    };
+    Ok(Ext4 { options, uuid: uuid(common)? })
+}
+
+fn erofs_options(args: &FormatArgs) -> Result<Erofs, Usage> {
+    let FormatArgs { common, ext4, erofs: args } = args;
+    if ext4.size.is_some() || ext4.free.is_some() || ext4.inodes.is_some() {
+        return Err(Usage("an EROFS filesystem is as large as what it holds: nothing can be free".into()));
+    }
+    let label = erofs::Label::parse(common.label.as_bytes());
+    let options = erofs::Options {
+        min_kernel: args.erofs_min_kernel,
+        block_size: match common.block_size.as_str() {
+            "512" => erofs::BlockSize::B512,
+            "1024" => erofs::BlockSize::B1024,
+            "2048" => erofs::BlockSize::B2048,
+            _ => erofs::BlockSize::B4096,
+        },
+        tails: if args.no_inline { Tails::Blocks } else { Tails::Inline },
+        label: label.map_err(|error| Usage(format!("--label: {error}")))?,
+        ..erofs::Options::default()
+    };
+    Ok(Erofs { options, uuid: uuid(common)? })
+}
+
+fn uuid(common: &FilesystemArgs) -> Result<Option<[u8; 16]>, Usage> {
+    common.uuid.as_deref().map(parse_uuid).transpose()
+}
+
+/// Reads `xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx`.
+fn parse_uuid(text: &str) -> Result<[u8; 16], Usage> {
+    let wrong = || Usage(format!("\"{}\" is no UUID", text.escape_debug()));
+    let groups: Vec<usize> = text.split('-').map(str::len).collect();
+    if groups != [8, 4, 4, 4, 12] {
+        return Err(wrong());
+    }
+    let digits: Option<Vec<u8>> =
+        text.chars().filter(|c| *c != '-').map(|c| c.to_digit(16).map(|digit| digit as u8)).collect();
+    let bytes: Vec<u8> = digits.ok_or_else(wrong)?.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect();
+    bytes.try_into().map_err(|_| wrong())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render;
+
+    #[test]
+    fn uuids() {
+        let text = "01234567-89ab-cdef-0123-456789ABCDEF";
+        let uuid = parse_uuid(text).unwrap();
+        assert_eq!(render::uuid(&uuid), text.to_lowercase());
+        for wrong in ["", "0123456789abcdef0123456789abcdef", "01234567-89ab-cdef-0123-456789abcdeg"] {
+            assert!(parse_uuid(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn formats_by_name() {
+        for (name, kind) in [
+            ("a.ext4", Some(FormatKind::Ext4)),
+            ("a.img", Some(FormatKind::Ext4)),
+            ("a.erofs", Some(FormatKind::Erofs)),
+            ("d/a.tar", Some(FormatKind::Tar)),
+            ("d/", Some(FormatKind::Dir)),
+            ("a.tar.gz", None),
+            ("rootfs", None),
+        ] {
+            assert_eq!(by_name(Path::new(name)), kind, "{name}");
+        }
+    }
+}
