@@ -21,6 +21,30 @@ pub fn changes(u: &mut Unstructured<'_>, most: usize) -> Result<Vec<Change>> {
     Ok(changes)
 }
 
+/// A directory with many names, of which some have long names, contents made here, or are sockets.
+pub fn many(u: &mut Unstructured<'_>) -> Result<Vec<Change>> {
+    let count = u.int_in_range(0..=600)?;
+    let padding = "p".repeat(u.int_in_range(0..=240)?);
+    let kind = match u.int_in_range(0..=5)? {
+        0 => Kind::Socket,
+        1 => Kind::File(Content::Inline(vec![u.arbitrary()?; u.int_in_range(1..=9000)?].into())),
+        2 => Kind::File(content(u)?),
+        3 => Kind::Symlink(vec![b's'; u.int_in_range(1..=1023)?].into()),
+        4 => Kind::Directory(Default::default()),
+        _ => Kind::File(Content::Empty),
+    };
+    let metadata = metadata(u)?;
+    let put = |number: u32| {
+        let path =
+            Path::parse(format!("many/{number}{padding}").as_bytes(), DEPTH_MAX).expect("it is a path");
+        Change { entry: number.into(), path, action: Action::Put(metadata.clone(), kind.clone()) }
+    };
+    let path = Path::parse(b"many", DEPTH_MAX).expect("it is a path");
+    let directory = Action::Put(metadata.clone(), Kind::Directory(Default::default()));
+    let first = Change { entry: 0, path, action: directory };
+    Ok([first].into_iter().chain((0..count).map(put)).collect())
+}
+
 /// A path of a few components, rarely the root.
 pub fn path(u: &mut Unstructured<'_>) -> Result<Path> {
     let depth = u.int_in_range(0..=4)?;

@@ -18,8 +18,8 @@ use ext4::{BlockSize, Error, Headroom, Inodes, Label, Options, Profile, Size};
 use ext4_view::{Ext4, Ext4Error};
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
-use tree::{Action, Change, Content, DEPTH_MAX, Kind, Notes, Output, Path, Span, Tree};
-use unlade_fuzz::{changes, content, metadata};
+use tree::{Notes, Output, Span, Tree};
+use unlade_fuzz::changes;
 
 /// Another process takes much longer than all the rest, so that one input of so many is checked by `e2fsck`. The
 /// first one is, so that every find can be looked at by its file alone.
@@ -84,7 +84,7 @@ fn tree(u: &mut Unstructured<'_>) -> Result<Tree> {
         let _ = tree.apply(0, vec![change], &mut Notes::default());
     }
     for _ in 0..u.int_in_range(0..=2)? {
-        let many = many(u)?;
+        let many = unlade_fuzz::many(u)?;
         tree.apply(0, many, &mut Notes::default()).expect("nothing is in the way");
     }
     let mut nodes = Vec::new();
@@ -100,30 +100,6 @@ fn tree(u: &mut Unstructured<'_>) -> Result<Tree> {
         }
     }
     Ok(tree)
-}
-
-/// A directory with many names, of which some have long names, contents made here, or are sockets.
-fn many(u: &mut Unstructured<'_>) -> Result<Vec<Change>> {
-    let count = u.int_in_range(0..=600)?;
-    let padding = "p".repeat(u.int_in_range(0..=240)?);
-    let kind = match u.int_in_range(0..=5)? {
-        0 => Kind::Socket,
-        1 => Kind::File(Content::Inline(vec![u.arbitrary()?; u.int_in_range(1..=9000)?].into())),
-        2 => Kind::File(content(u)?),
-        3 => Kind::Symlink(vec![b's'; u.int_in_range(1..=1023)?].into()),
-        4 => Kind::Directory(Default::default()),
-        _ => Kind::File(Content::Empty),
-    };
-    let metadata = metadata(u)?;
-    let put = |number: u32| {
-        let path =
-            Path::parse(format!("many/{number}{padding}").as_bytes(), DEPTH_MAX).expect("it is a path");
-        Change { entry: number.into(), path, action: Action::Put(metadata.clone(), kind.clone()) }
-    };
-    let path = Path::parse(b"many", DEPTH_MAX).expect("it is a path");
-    let directory = Action::Put(metadata.clone(), Kind::Directory(Default::default()));
-    let first = Change { entry: 0, path, action: directory };
-    Ok([first].into_iter().chain((0..count).map(put)).collect())
 }
 
 fn options(u: &mut Unstructured<'_>) -> Result<Options> {
