@@ -1,14 +1,12 @@
 //! Gives everything a place.
 
+use std::collections::BTreeSet;
+
 use crate::format::{SLOT, SUPERBLOCK_OFFSET, Superblock};
 use crate::plan::survey::{Data, Survey};
 use crate::{BlockSize, Error, Options};
 
 use tree::{Content, Kind, Tree};
-
-/// Blocks of metadata that may be filled up at the same time. More would fill them a little better, and move
-/// the inodes of neighbours further apart; so many are 256 KiB.
-const OPEN_MAX: usize = 64;
 
 /// No filesystem is smaller, in bytes.
 const SIZE_MIN: u64 = 4096;
@@ -85,14 +83,16 @@ struct Packer {
     next: u64,
     /// What is left of the superblock's block.
     head: Open,
-    open: Vec<Open>,
+    /// What is left of the others.
+    open: BTreeSet<Open>,
 }
 
 /// What is left of a block, in bytes of the filesystem.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Open {
-    at: u64,
+    /// First, so that the one that fits best is the next one.
     left: u64,
+    at: u64,
 }
 
 impl Open {
@@ -108,8 +108,8 @@ impl Packer {
     fn new(size: BlockSize) -> Packer {
         let size = u64::from(size.bytes());
         let at = SUPERBLOCK_OFFSET + size_of::<Superblock>() as u64;
-        let head = Open { at, left: at.next_multiple_of(size) - at };
-        Packer { size, next: at.div_ceil(size), head, open: Vec::new() }
+        let head = Open { left: at.next_multiple_of(size) - at, at };
+        Packer { size, next: at.div_ceil(size), head, open: BTreeSet::new() }
     }
 
     /// A place for so many bytes; `known` ones may lie beside the superblock.
@@ -118,18 +118,22 @@ impl Packer {
         if known && length <= self.head.left {
             return self.head.take(length);
         }
-        let fitting = self.open.iter_mut().filter(|open| length <= open.left);
-        if let Some(open) = fitting.min_by_key(|open| open.left) {
-            return open.take(length);
-        }
-        let blocks = length.div_ceil(self.size);
-        let mut opened = Open { at: self.next * self.size, left: blocks * self.size };
-        self.next += blocks;
-        let at = opened.take(length);
-        self.open.push(opened);
-        if self.open.len() > OPEN_MAX {
-            let fullest = (0..self.open.len()).min_by_key(|&place| self.open[place].left);
-            fullest.map(|place| self.open.remove(place));
+        let fitting = self.open.range(Open { left: length, at: 0 }..).next().copied();
+        let mut open = match fitting {
+            Some(open) => {
+                self.open.remove(&open);
+                open
+            }
+            None => {
+                let blocks = length.div_ceil(self.size);
+                let opened = Open { left: blocks * self.size, at: self.next * self.size };
+                self.next += blocks;
+                opened
+            }
+        };
+        let at = open.take(length);
+        if open.left > 0 {
+            self.open.insert(open);
         }
         at
     }

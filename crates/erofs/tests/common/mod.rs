@@ -119,6 +119,10 @@ impl Image {
             } else {
                 (line.mode, line.uid, line.gid, line.mtime) = (0, 0, 0, (0, 0));
             }
+            if matches!(line.kind, Type::Symlink { .. }) {
+                // Linux gives a link no mode.
+                line.mode = 0;
+            }
             if holes.contains(&line.path) {
                 line.kind = Type::File { size: 0, sha256: String::new() };
             }
