@@ -250,6 +250,11 @@ mod tests {
         );
         let tar = Options { format: Format::Tar, ..usual.clone() };
         assert_eq!(tar.spelled(), format!("tar {read}"));
+        let erofs = Options { format: Format::Erofs(Erofs::default()), ..usual.clone() };
+        assert_eq!(
+            erofs.spelled(),
+            format!("erofs min-kernel=6.1 block-size=4096 tails=inline label= uuid=derived {read}")
+        );
         // What bounds or speeds up a build is not in it.
         let mut other = tar.clone();
         other.layers.parallel = 7;
