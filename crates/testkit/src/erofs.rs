@@ -321,7 +321,7 @@ impl<S: Source + ?Sized> Reader<'_, S> {
         for block in data.chunks(self.block() as usize) {
             ensure(block.len() >= 12, || "a block without names".into())?;
             let count = usize::from(u16_at(block, 8)) / 12;
-            ensure(count > 0 && u16_at(block, 8) % 12 == 0 && count * 12 <= block.len(), || {
+            ensure(count > 0 && u16_at(block, 8).is_multiple_of(12) && count * 12 <= block.len(), || {
                 "number of names".into()
             })?;
             for number in 0..count {
