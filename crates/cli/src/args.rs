@@ -16,7 +16,7 @@ use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum, ValueHint
 
 pub(crate) use build::{Build, FormatKind};
 pub(crate) use copy::Copy;
-pub(crate) use filesystem::{ErofsArgs, Ext4Args, FilesystemArgs, FormatArgs, ProfileKind};
+pub(crate) use filesystem::{Ext4Args, FilesystemArgs, FormatArgs, ProfileKind};
 pub(crate) use image::{LayerArgs, PullKind, SourceArgs};
 pub(crate) use keep::{Fsck, Gc, History, Images, Rm, Tag};
 pub(crate) use login::{Login, Logout};

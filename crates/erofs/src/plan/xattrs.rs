@@ -46,7 +46,8 @@ pub(crate) fn of<'a>(metadata: &'a Metadata, path: &[u8]) -> Result<(Vec<Xattr<'
             let what = "POSIX access control list is malformed";
             let entries = parse(value).ok_or(Error::Invalid { path: path.into(), what })?;
             // What the mode says already, no kernel would store (`posix_acl_equiv_mode`).
-            if !entries.is_empty() && !(index == 2 && is_mode(&entries)) {
+            let says_more = index == 3 || !is_mode(&entries);
+            if !entries.is_empty() && says_more {
                 xattrs.push(Xattr { index, name: b"", value });
             }
             continue;
