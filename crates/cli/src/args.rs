@@ -2,6 +2,7 @@
 
 mod build;
 mod copy;
+mod files;
 mod filesystem;
 mod image;
 mod keep;
@@ -16,11 +17,12 @@ use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum, ValueHint
 
 pub(crate) use build::{Build, FormatKind};
 pub(crate) use copy::Copy;
+pub(crate) use files::{Cat, Diff, Export, ExportKind, LayerRange, LookArgs, Ls};
 pub(crate) use filesystem::{Ext4Args, FilesystemArgs, FormatArgs, ProfileKind};
 pub(crate) use image::{LayerArgs, PullKind, SourceArgs};
 pub(crate) use keep::{Fsck, Gc, History, Images, Rm, Tag};
 pub(crate) use login::{Login, Logout};
-pub(crate) use look::{Inspect, Ls, Pull};
+pub(crate) use look::{Inspect, Pull};
 pub(crate) use push::Push;
 pub(crate) use shell::{Completions, Man};
 
@@ -89,6 +91,9 @@ pub(crate) enum Command {
     Push(Box<Push>),
     Inspect(Inspect),
     Ls(Ls),
+    Cat(Cat),
+    Diff(Diff),
+    Export(Box<Export>),
     Login(Login),
     Logout(Logout),
     Images(Images),

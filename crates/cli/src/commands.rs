@@ -1,8 +1,11 @@
 //! One module for each command.
 
 mod build;
+mod cat;
 mod completions;
 mod copy;
+mod diff;
+mod export;
 mod fsck;
 mod gc;
 mod history;
@@ -32,6 +35,9 @@ pub(crate) fn run(args: Args) -> Outcome {
         Command::Push(command) => push::run(&args.common, &command),
         Command::Inspect(command) => inspect::run(&args.common, &command),
         Command::Ls(command) => ls::run(&args.common, &command),
+        Command::Cat(command) => cat::run(&args.common, &command),
+        Command::Diff(command) => diff::run(&args.common, &command),
+        Command::Export(command) => export::run(&args.common, &command),
         Command::Login(command) => login::login(&args.common, &command),
         Command::Logout(command) => login::logout(&args.common, &command),
         Command::Images(command) => images::run(&args.common, &command),

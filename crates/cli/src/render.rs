@@ -4,7 +4,8 @@ use std::error::Error;
 use std::fmt;
 
 use pipeline::pull;
-use tree::{Kind, Node, Path};
+use serde_json::{Map, Value, json};
+use tree::{Kind, Node, Path, escape};
 
 use crate::exit::{self, Code};
 
@@ -109,7 +110,7 @@ fn hint(error: &(dyn Error + 'static)) -> Option<String> {
 
 /// What an error means for whoever called, if this link of the chain tells.
 pub(crate) fn code_of(error: &(dyn Error + 'static)) -> Option<Code> {
-    if error.is::<NoSuchPath>() {
+    if error.is::<NoSuchPath>() || matches!(error.downcast_ref(), Some(tree::Lost::Missing { .. })) {
         return Some(Code::NotFound);
     }
     match error.downcast_ref() {
@@ -157,6 +158,32 @@ pub(crate) fn kind(kind: &Kind) -> &'static str {
         Kind::Fifo => "fifo",
         Kind::Socket => "socket",
     }
+}
+
+/// What `ls` and `diff` say of a node.
+pub(crate) fn node_json(node: &Node) -> Value {
+    let meta = &node.metadata;
+    let mut value = json!({
+        "type": kind(&node.kind),
+        "mode": format!("{:04o}", meta.mode),
+        "uid": meta.uid,
+        "gid": meta.gid,
+        "mtime": { "seconds": meta.mtime.seconds, "nanoseconds": meta.mtime.nanoseconds },
+    });
+    match &node.kind {
+        Kind::File(content) => value["size"] = content.size().into(),
+        Kind::Symlink(text) => value["target"] = escape(text).to_string().into(),
+        Kind::CharDevice(device) | Kind::BlockDevice(device) => {
+            value["device"] = json!({ "major": device.major, "minor": device.minor });
+        }
+        _ => {}
+    }
+    let xattrs: Map<String, Value> =
+        meta.xattrs().map(|(name, value)| (escape(name).to_string(), hex(value).into())).collect();
+    if !xattrs.is_empty() {
+        value["xattrs"] = xattrs.into();
+    }
+    value
 }
 
 /// `YYYY-MM-DD HH:MM:SS` in UTC.

@@ -76,6 +76,49 @@ fn replaced(text: &str, hide: impl Fn(char, &mut String)) -> String {
     shown
 }
 
+/// Shows a stranger's bytes on a terminal: lines and tabs stay, what the terminal would obey is escaped.
+pub(crate) struct Screen<W> {
+    out: W,
+    /// The beginning of a character of which the rest is still to come.
+    begun: Vec<u8>,
+}
+
+impl<W: Write> Screen<W> {
+    pub(crate) fn new(out: W) -> Screen<W> {
+        Screen { out, begun: Vec::new() }
+    }
+
+    /// Shows what is left.
+    pub(crate) fn finish(mut self) -> io::Result<()> {
+        write!(self.out, "{}", escape(&self.begun))?;
+        self.out.flush()
+    }
+}
+
+impl<W: Write> Write for Screen<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut text = std::mem::take(&mut self.begun);
+        text.extend_from_slice(bytes);
+        // "incomplete", not wrong: there are bytes that could follow.
+        let incomplete =
+            |end: &[u8]| std::str::from_utf8(end).is_err_and(|error| error.error_len().is_none());
+        let whole = (1..=3).find(|&count| text.len() >= count && incomplete(&text[text.len() - count..]));
+        self.begun = text.split_off(text.len() - whole.unwrap_or(0));
+        for chunk in text.utf8_chunks() {
+            let shown = replaced(chunk.valid(), |c, shown| match c {
+                '\n' | '\t' => shown.push(c),
+                c => *shown += &escape(c.encode_utf8(&mut [0; 4]).as_bytes()).to_string(),
+            });
+            write!(self.out, "{shown}{}", escape(chunk.invalid()))?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -90,6 +133,20 @@ mod tests {
         let line = shortened(&format!("first{}last", "x".repeat(10_000)));
         assert!(line.starts_with("firstx") && line.ends_with("xlast"), "{line}");
         assert!(line.contains("x[… 5913 characters …]x"), "{line}");
+    }
+
+    #[test]
+    fn a_file_on_a_screen() {
+        let bytes = "a\tb\\n\r\n\u{1b}[31m é 漢 \u{202e}".as_bytes();
+        let bytes = [bytes, b"\xff\xe6\xbc"].concat();
+        for size in 1..bytes.len() {
+            let mut shown = Vec::new();
+            let mut screen = Screen::new(&mut shown);
+            bytes.chunks(size).for_each(|chunk| screen.write_all(chunk).unwrap());
+            screen.finish().unwrap();
+            let shown = String::from_utf8(shown).unwrap();
+            assert_eq!(shown, "a\tb\\n\\r\n\\x1b[31m é 漢 \\xe2\\x80\\xae\\xff\\xe6\\xbc", "{size}");
+        }
     }
 
     #[test]

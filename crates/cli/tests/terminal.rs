@@ -8,7 +8,9 @@
 
 mod support;
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -119,6 +121,21 @@ fn names_of_files() {
     ] {
         let (code, said) = harmless(&mut place.command(arguments));
         assert_eq!(code, Some(0), "{arguments:?}: {said}");
+    }
+    for arguments in [
+        &["diff", "oci:image", "oci:odd"][..],
+        &["diff", "oci:odd", "oci:image", "--json"],
+        &["diff", "oci:odd", "--layers", "1"],
+    ] {
+        let (code, said) = harmless(&mut place.command(arguments));
+        assert_eq!(code, Some(0), "{arguments:?}: {said}");
+    }
+    // Names that are there and names that are not, one of them behind a link.
+    for name in [&b"link"[..], b"\x1b[31m", &[HOSTILE, b"/absent"].concat(), &[b"link/", HOSTILE].concat()] {
+        for arguments in [&["cat", "oci:odd"][..], &["export", "oci:odd", "-o", "out"]] {
+            let (code, said) = harmless(place.command(arguments).arg(OsStr::from_bytes(name)));
+            assert!(matches!(code, Some(0 | 1 | 4)), "{arguments:?}: {code:?} {said}");
+        }
     }
     let escaped = "A\\x1b]0;t\\x07\\x1b[31m\\x08\\r\\nerror: fake\\x7f";
     assert!(harmless(&mut place.command(&["ls", "oci:odd"])).1.contains(escaped));

@@ -17,5 +17,5 @@ pub mod write;
 pub use compression::{Compression, Expander};
 pub use error::{Cap, Error, Place};
 pub use outline::Outline;
-pub use read::{Layer, ReadOptions, read};
-pub use write::write;
+pub use read::{Layer, ReadOptions, read, read_until};
+pub use write::{write, write_from};

@@ -1,17 +1,17 @@
 //! A layer's outline: its changes without the bytes of its files, to be kept beside its blob.
 //!
 //! With the outlines of all layers at hand an image can be merged and planned before a byte is expanded, and
-//! then every content goes straight to its place. An outline is only ever a guess: whoever builds from one
-//! reads the layer all the same, and compares.
+//! then every content goes straight to its place. Whoever builds from one reads the layer all the same, and
+//! compares; whoever only looks does not.
 
 use std::io::{Read, Write};
 
-use tree::{Action, Change, Content, Kind};
+use tree::{Action, Change, Content, Kind, Notes, Remark};
 
-use crate::read::ReadOptions;
+use crate::read::{Layer, ReadOptions};
 
 /// Changes whenever the same layer would give another outline.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// How fast an outline is packed: a tenth of its size in a few hundredths of a second.
 const LEVEL: i32 = 1;
@@ -19,27 +19,32 @@ const LEVEL: i32 = 1;
 /// Most bytes of an outline: what a layer may have of names and attributes, twice, for all the rest.
 const BYTES_MAX: u64 = 2 * crate::read::METADATA_BYTES_MAX;
 
-/// What a layer changes, read in a certain way. Two outlines are equal if, and only if, the changes and the
-/// way of reading are.
+/// What a layer changes, and what was noticed about it, read in a certain way. Two outlines are equal if, and only
+/// if, these are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outline(Vec<u8>);
 
 impl Outline {
     /// The outline of a layer that was read with these options.
-    pub fn of(changes: &[Change], options: &ReadOptions) -> Outline {
+    pub fn of(layer: &Layer, options: &ReadOptions) -> Outline {
         let mut bytes = head(options);
-        bytes.reserve(changes.len() * 100);
+        bytes.reserve(layer.changes.len() * 100);
+        // How a manifest describes the blob is not the layer's matter.
+        let mut notes = layer.notes.clone();
+        notes.forget(Remark::MediaTypeDiffers);
         // Into memory, and there is nothing in a change that could not be written down.
-        Outline(postcard::to_extend(changes, bytes).expect("a vector takes all bytes"))
+        Outline(postcard::to_extend(&(&layer.changes, notes), bytes).expect("a vector takes all bytes"))
     }
 
-    /// The changes that it says a layer makes which is the `number`th of its image; `None` if it is damaged,
-    /// or is of a layer that was read with other options or by another version.
-    pub fn changes(&self, number: u32, options: &ReadOptions) -> Option<Vec<Change>> {
+    /// The changes that it says a layer makes which is the `number`th of its image, and what was noticed; `None` if
+    /// it is damaged, or is of a layer that was read with other options or by another version.
+    pub fn open(&self, number: u32, options: &ReadOptions) -> Option<(Vec<Change>, Notes)> {
         let bytes = self.0.strip_prefix(head(options).as_slice())?;
-        let (mut changes, rest): (Vec<Change>, _) = postcard::take_from_bytes(bytes).ok()?;
+        let ((mut changes, mut notes), rest): ((Vec<Change>, Notes), _) =
+            postcard::take_from_bytes(bytes).ok()?;
         changes.iter_mut().for_each(|change| renumber(change, number));
-        rest.is_empty().then_some(changes)
+        notes.renumber(number);
+        rest.is_empty().then_some((changes, notes))
     }
 
     /// Packs it for keeping.

@@ -102,36 +102,27 @@ pub fn read(
     contents: impl Write,
     options: &ReadOptions,
 ) -> Result<Layer, Error> {
-    let mut reading = Reading {
-        number,
-        options,
-        tar: Reader::new(tarball, options.tar.clone()),
-        contents: Contents::new(number, contents),
-        changes: Vec::new(),
-        notes: Notes::default(),
-        metadata_bytes: 0,
-    };
-    while let Some(entry) = reading.tar.entry()? {
-        let (index, name) = (entry.index, entry.name.clone());
-        if let Err(error) = reading.entry(entry) {
-            return Err(error.at(index, &name));
+    let mut reading = Reading::new(number, tarball, contents, options);
+    while reading.step()? {}
+    reading.finish()
+}
+
+/// Reads the beginning of a layer: to its first change of which `last` says so, or all if there is none such.
+/// Otherwise as [`read`]; gives the changes. What follows is not looked at.
+pub fn read_until(
+    number: u32,
+    tarball: impl BufRead,
+    contents: impl Write,
+    options: &ReadOptions,
+    last: impl Fn(&Change) -> bool,
+) -> Result<Vec<Change>, Error> {
+    let mut reading = Reading::new(number, tarball, contents, options);
+    while reading.step()? {
+        if reading.changes.last().is_some_and(&last) {
+            return Ok(reading.changes);
         }
     }
-    let end = reading.tar.finish()?;
-    if !end.marked {
-        reading.note(Remark::EndMissing, None, b"");
-    }
-    if end.trailing {
-        reading.note(Remark::TrailingBytes, None, b"");
-    }
-    Ok(Layer {
-        number,
-        changes: reading.changes,
-        notes: reading.notes,
-        content_length: reading.contents.length(),
-        entries: end.entries,
-        tarball_length: end.length,
-    })
+    reading.finish().map(|layer| layer.changes)
 }
 
 /// A layer while it is read.
@@ -146,7 +137,46 @@ struct Reading<'o, R, W> {
     metadata_bytes: u64,
 }
 
-impl<R: BufRead, W: Write> Reading<'_, R, W> {
+impl<'o, R: BufRead, W: Write> Reading<'o, R, W> {
+    fn new(number: u32, tarball: R, contents: W, options: &'o ReadOptions) -> Reading<'o, R, W> {
+        Reading {
+            number,
+            options,
+            tar: Reader::new(tarball, options.tar.clone()),
+            contents: Contents::new(number, contents),
+            changes: Vec::new(),
+            notes: Notes::default(),
+            metadata_bytes: 0,
+        }
+    }
+
+    /// Reads one entry; says whether there was one.
+    fn step(&mut self) -> Result<bool, Error> {
+        let Some(entry) = self.tar.entry()? else { return Ok(false) };
+        let (index, name) = (entry.index, entry.name.clone());
+        self.entry(entry).map_err(|error| error.at(index, &name))?;
+        Ok(true)
+    }
+
+    /// Reads what stands behind the last entry.
+    fn finish(mut self) -> Result<Layer, Error> {
+        let end = self.tar.finish()?;
+        if !end.marked {
+            self.note(Remark::EndMissing, None, b"");
+        }
+        if end.trailing {
+            self.note(Remark::TrailingBytes, None, b"");
+        }
+        Ok(Layer {
+            number: self.number,
+            changes: self.changes,
+            notes: self.notes,
+            content_length: self.contents.length(),
+            entries: end.entries,
+            tarball_length: end.length,
+        })
+    }
+
     fn entry(&mut self, entry: Entry) -> Result<(), Error> {
         let path = Path::parse(&entry.name, self.options.depth).map_err(|e| Error::invalid(e.to_string()))?;
         // The name decides before the type does: whiteouts come as links and with content, too.

@@ -8,7 +8,7 @@ mod entry;
 mod front;
 mod pax;
 
-use tree::{Content, Kind, Node, NodeId, Output, Piece, Tree};
+use tree::{Content, Kind, Node, NodeId, Output, Piece, Tree, Visit};
 
 use crate::error::{Error, Place};
 use crate::tar::BLOCK;
@@ -26,51 +26,69 @@ use front::Front;
 ///
 /// `Unsupported` for a socket, which no tarball holds; `Io` for what `out` fails with. Both name the path.
 pub fn write(tree: &Tree, out: &mut dyn Output) -> Result<u64, Error> {
-    let mut front = Front::new(out);
-    let mut first_names: Vec<Option<Box<[u8]>>> = vec![None; tree.table_length()];
-    let mut walk = tree.walk();
-    while let Some(visit) = walk.step() {
-        let result = name(tree, visit.path, visit.node, &mut first_names, &mut front);
-        result.map_err(|error| error.below(visit.path))?;
-    }
-    // "At the end of the archive file there shall be two 512-octet logical records filled with binary zeros."
-    front.zeros(2 * BLOCK as u64)?;
-    front.finish()
+    write_from(tree, Tree::ROOT, b".", out)
 }
 
-/// Writes one name of a node.
-fn name(
-    tree: &Tree,
-    path: &[u8],
-    id: NodeId,
-    first_names: &mut [Option<Box<[u8]>>],
-    front: &mut Front,
-) -> Result<(), Error> {
-    let node = tree.node(id);
-    let Node { metadata, kind, names } = node;
-    if let Some(target) = &first_names[id.index()] {
-        return front.bytes(&Header::new(Type::Link, path, metadata).link(target).bytes());
+/// Writes the part of a tree that begins at `top`, which the tarball calls `name`; otherwise as [`write`].
+///
+/// Of the names of a node those count that lie in this part.
+pub fn write_from(tree: &Tree, top: NodeId, name: &[u8], out: &mut dyn Output) -> Result<u64, Error> {
+    let mut writing =
+        Writing { tree, top: name, first_names: vec![None; tree.table_length()], front: Front::new(out) };
+    let mut walk = tree.walk_from(top);
+    while let Some(visit) = walk.step() {
+        writing.name(&visit).map_err(|error| error.below(visit.path))?;
     }
-    if *names > 1 {
-        first_names[id.index()] = Some(path.into());
-    }
-    let header = |kind, name: &[u8]| Header::new(kind, name, metadata);
-    match kind {
-        Kind::Directory(_) => {
-            let name = if path.is_empty() { b"./".to_vec() } else { [path, b"/"].concat() };
-            front.bytes(&header(Type::Directory, &name).bytes())
+    // "At the end of the archive file there shall be two 512-octet logical records filled with binary zeros."
+    writing.front.zeros(2 * BLOCK as u64)?;
+    writing.front.finish()
+}
+
+/// A tarball while it is written.
+struct Writing<'a> {
+    tree: &'a Tree,
+    /// What the place is called at which it begins.
+    top: &'a [u8],
+    /// By node, what the tarball calls it; of those with several names.
+    first_names: Vec<Option<Box<[u8]>>>,
+    front: Front<'a>,
+}
+
+impl Writing<'_> {
+    /// Writes one name of a node.
+    fn name(&mut self, visit: &Visit<'_>) -> Result<(), Error> {
+        let tree = self.tree;
+        let Node { metadata, kind, names } = tree.node(visit.node);
+        let path = match (self.top, visit.path) {
+            (top, b"") => top.to_vec(),
+            (b".", path) => path.to_vec(),
+            (top, path) => [top, b"/", path].concat(),
+        };
+        let front = &mut self.front;
+        let first_name = &mut self.first_names[visit.node.index()];
+        if let Some(target) = first_name {
+            return front.bytes(&Header::new(Type::Link, &path, metadata).link(target).bytes());
         }
-        Kind::Symlink(text) => front.bytes(&header(Type::Symlink, path).link(text).bytes()),
-        Kind::CharDevice(device) => front.bytes(&header(Type::CharDevice, path).device(*device).bytes()),
-        Kind::BlockDevice(device) => front.bytes(&header(Type::BlockDevice, path).device(*device).bytes()),
-        Kind::Fifo => front.bytes(&header(Type::Fifo, path).bytes()),
-        Kind::Socket => Err(Error::unsupported("socket, which a tarball cannot hold")),
-        Kind::File(Content::Pieces { size, declared: true, pieces }) => {
-            sparse_file(header(Type::File, path), *size, pieces, front)
+        if *names > 1 {
+            *first_name = Some(path.as_slice().into());
         }
-        Kind::File(content) => {
-            front.bytes(&header(Type::File, path).size(content.size()).bytes())?;
-            file(content, front)
+        let header = |kind, name: &[u8]| Header::new(kind, name, metadata);
+        match kind {
+            Kind::Directory(_) => front.bytes(&header(Type::Directory, &[&path[..], b"/"].concat()).bytes()),
+            Kind::Symlink(text) => front.bytes(&header(Type::Symlink, &path).link(text).bytes()),
+            Kind::CharDevice(device) => front.bytes(&header(Type::CharDevice, &path).device(*device).bytes()),
+            Kind::BlockDevice(device) => {
+                front.bytes(&header(Type::BlockDevice, &path).device(*device).bytes())
+            }
+            Kind::Fifo => front.bytes(&header(Type::Fifo, &path).bytes()),
+            Kind::Socket => Err(Error::unsupported("socket, which a tarball cannot hold")),
+            Kind::File(Content::Pieces { size, declared: true, pieces }) => {
+                sparse_file(header(Type::File, &path), *size, pieces, front)
+            }
+            Kind::File(content) => {
+                front.bytes(&header(Type::File, &path).size(content.size()).bytes())?;
+                file(content, front)
+            }
         }
     }
 }

@@ -90,6 +90,14 @@ impl Image {
         self.manifest.layers.iter().fold(0, |sum, layer| layer.size.saturating_add(sum))
     }
 
+    /// What the image is without the layers above the lowest `count`. Its descriptor stays that of the whole.
+    pub fn lowest(&self, count: usize) -> Image {
+        let mut image = self.clone();
+        image.manifest.layers.truncate(count);
+        image.config.rootfs.diff_ids.truncate(count);
+        image
+    }
+
     /// The layers, the lowest first.
     pub fn layers(&self) -> impl Iterator<Item = Layer<'_>> {
         let pairs = self.manifest.layers.iter().zip(&self.config.rootfs.diff_ids);

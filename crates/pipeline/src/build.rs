@@ -1,6 +1,6 @@
 //! The main job: an image in the store becomes a rootfs.
 //!
-//! This page is the whole path. [`merge`] reads the layers and puts one on top of the other; [`build`] lets a
+//! This page is the whole path. `merge` reads the layers and puts one on top of the other; [`build`] lets a
 //! format plan and write what came out of that (`write`). Where an earlier read left the outlines of all layers, it
 //! goes the other way round: merge and plan first, and read the layers while writing.
 
@@ -28,20 +28,9 @@ pub struct Merged {
     pub notes: Notes,
 }
 
-/// Reads an image's layers, and merges them to look at.
-pub fn merge(
-    store: &Store,
-    image: &Image,
-    options: &layers::Options,
-    report: Report<'_>,
-) -> Result<Merged, Error> {
-    let (merged, _nothing) = merge_with(store, image, options, Contents::Drop, report, |_| {})?;
-    Ok(merged)
-}
-
 /// Reads an image's layers, puts one on top of the other, and the contents of their files into a spool. `seen`
 /// is shown each layer before that.
-pub(crate) fn merge_with(
+pub(crate) fn merge(
     store: &Store,
     image: &Image,
     options: &layers::Options,
@@ -82,7 +71,7 @@ pub fn build(
         }
     }
     let contents = Contents::Keep(&scratch_directory(options, &target));
-    let (merged, spool) = merge_with(store, image, &options.layers, contents, report, |_| {})?;
+    let (merged, spool) = merge(store, image, &options.layers, contents, report, |_| {})?;
     finish(&job, merged, Held::Spool(spool), &mut target)
 }
 

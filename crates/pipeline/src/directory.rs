@@ -25,6 +25,7 @@ use crate::scratch;
 use crate::spool::Spool;
 use descent::Descent;
 pub use metadata::Unkept;
+pub(crate) use metadata::describe;
 pub(crate) use remove::remove;
 
 /// A directory that is being made and does not have its name yet.
@@ -131,8 +132,9 @@ impl Maker<'_> {
             }
             Kind::File(content) => {
                 let file = metadata::create(here, visit.name)?;
-                self.fill(&file, content)?;
-                metadata::describe(&file, node, &mut self.unkept)
+                fill(&file, content, self.spool)?;
+                (self.report)(crate::Event::Write { done: content.data_length(), total: 0 });
+                describe(&file, node, &mut self.unkept)
             }
             Kind::Symlink(text) => {
                 rustix::fs::symlinkat(&**text, here, visit.name)?;
@@ -145,7 +147,7 @@ impl Maker<'_> {
                 // A file in its place that says what should be there.
                 self.unkept.devices += 1;
                 let file = metadata::create(here, visit.name)?;
-                metadata::describe(&file, node, &mut self.unkept)
+                describe(&file, node, &mut self.unkept)
             }
         }
     }
@@ -158,29 +160,13 @@ impl Maker<'_> {
         Ok(rustix::fs::linkat(&parent, old, descent.here(), name, AtFlags::empty())?)
     }
 
-    fn fill(&self, file: &File, content: &Content) -> io::Result<()> {
-        match content {
-            Content::Empty => return Ok(()),
-            Content::Inline(bytes) => return file.write_all_at(bytes, 0),
-            Content::Whole(_) | Content::Pieces { .. } => {}
-        }
-        for piece in content.pieces() {
-            output::copy(file, self.spool, Run { source: piece.span, offset: piece.at })?;
-        }
-        if matches!(content, Content::Pieces { .. }) {
-            file.set_len(content.size())?;
-        }
-        (self.report)(crate::Event::Write { done: content.data_length(), total: 0 });
-        Ok(())
-    }
-
     /// Gives the directories what they were to have, the deepest first.
     fn finish_directories(&mut self, mut descent: Descent) -> Result<(), Error> {
         let mut walk = self.tree.walk();
         let mut last: Box<[u8]> = Box::default();
         let unkept = &mut self.unkept;
         let tree = self.tree;
-        let mut finish = |handle: &File, node: NodeId| metadata::describe(handle, tree.node(node), unkept);
+        let mut finish = |handle: &File, node: NodeId| describe(handle, tree.node(node), unkept);
         let done = loop {
             let Some(visit) = walk.step() else {
                 break descent.leave_all(&mut finish);
@@ -198,6 +184,20 @@ impl Maker<'_> {
         };
         done.map_err(|cause| Error { path: last, cause })
     }
+}
+
+/// Gives a new file its bytes; holes stay holes.
+pub(crate) fn fill(file: &File, content: &Content, spool: &Spool) -> io::Result<()> {
+    if let Content::Inline(bytes) = content {
+        return file.write_all_at(bytes, 0);
+    }
+    for piece in content.pieces() {
+        output::copy(file, spool, Run { source: piece.span, offset: piece.at })?;
+    }
+    if matches!(content, Content::Pieces { .. }) {
+        file.set_len(content.size())?;
+    }
+    Ok(())
 }
 
 /// What a device, fifo or socket is called in `user.containers.override_stat`.

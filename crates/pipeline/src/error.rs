@@ -101,7 +101,7 @@ pub enum LayerFault {
         /// The limit in bytes.
         limit: u64,
     },
-    /// It is not what an earlier read left as its outline. Whoever builds from outlines begins anew.
+    /// It is not what an earlier read left as its outline. Whoever started from outlines begins anew.
     #[error("the stored outline is not the layer's")]
     Outline,
     /// All layers together have too many entries.
@@ -116,8 +116,9 @@ pub enum LayerFault {
 }
 
 impl Error {
-    /// The blob whose outline in the store is not its own, if that is what is wrong.
-    pub(crate) fn wrong_outline(&self) -> Option<Digest> {
+    /// The blob whose outline in the store is not its own, if that is what is wrong: whoever begins anew will not
+    /// meet it again.
+    pub fn wrong_outline(&self) -> Option<Digest> {
         match self {
             Error::Layer { blob, fault, .. } if matches!(**fault, LayerFault::Outline) => Some(*blob),
             _ => None,

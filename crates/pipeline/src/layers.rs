@@ -17,6 +17,7 @@ use hash::Digest;
 use layer::{Layer, Outline, ReadOptions};
 use oci::Image;
 use store::Store;
+use tree::Change;
 
 use crate::error::{Error, LayerFault};
 use crate::event::Report;
@@ -146,6 +147,18 @@ pub(crate) fn is_repeated(image: &Image) -> bool {
     tasks(image).len() < image.manifest.layers.len()
 }
 
+/// The lowest place at which the layer stands that stands at `number`, too.
+pub(crate) fn first_place(image: &Image, number: u32) -> u32 {
+    let mut layers = image.layers();
+    let layer = image.layers().nth(number as usize);
+    let same = |other: oci::Layer<'_>| {
+        layer.is_some_and(|layer| {
+            (layer.descriptor.digest, layer.diff_id) == (other.descriptor.digest, other.diff_id)
+        })
+    };
+    layers.position(same).map_or(number, |first| first as u32)
+}
+
 /// Brings results that come in any order into the order of the layers.
 fn hand_over(
     results: mpsc::Receiver<(&Task<'_>, Result<Layer, Error>)>,
@@ -230,10 +243,42 @@ fn read_task(
         let _ = store.remember_diff_id(&descriptor.digest, diff_id);
     }
     if !store.has_outline(&descriptor.digest) {
-        let outline = Outline::of(&layer.changes, &shared.options.read);
+        let outline = Outline::of(&layer, &shared.options.read);
         let _ = store.remember_outline(&descriptor.digest, &outline.pack());
     }
     Ok(layer)
+}
+
+/// Reads the `number`th layer of an image as far as its content space reaches to `end`, and gives the changes to
+/// there. The blob is verified to its end.
+pub(crate) fn read_to(
+    store: &Store,
+    image: &Image,
+    number: u32,
+    end: u64,
+    contents: impl Write,
+    options: &Options,
+    report: Report<'_>,
+) -> Result<Vec<Change>, Error> {
+    let layer =
+        image.layers().nth(number as usize).expect("whoever has a place in a layer got it from the image");
+    let oci::Layer { descriptor, diff_id } = layer;
+    let known = store.diff_id(&descriptor.digest).is_some_and(|known| known == *diff_id);
+    let (stop, expanded) = (AtomicBool::new(false), AtomicU64::new(0));
+    let reading = Reading {
+        number,
+        layer,
+        verify_blob: !store.is_fresh(&descriptor.digest),
+        verify_diff_id: !known,
+        shared: Shared { options, stop: &stop, expanded: &expanded, report },
+    };
+    // A diff ID is that of all bytes.
+    let last = |change: &Change| known && change.content_end().is_some_and(|reached| reached >= end);
+    let mut contents = BufWriter::with_capacity(1 << 20, contents);
+    let blob = store.open_blob(descriptor)?.into_inner();
+    let read = reading.run_until(blob, &mut contents, last);
+    let read = read.and_then(|changes| contents.flush().map(|()| changes).map_err(LayerFault::Spool));
+    read.map_err(|fault| Error::Layer { number, blob: descriptor.digest, fault: Box::new(fault) })
 }
 
 /// Reads a layer whose contents go out in large writes.

@@ -214,12 +214,18 @@ pub(crate) fn may_place(options: &Options, target: &Target<'_>) -> Result<bool, 
     }
 }
 
-/// Where contents wait: where the caller says, else beside a file that is written, else where temporary
-/// files go.
+/// Where contents wait: where the caller says, else beside a file that is written.
 pub(crate) fn scratch_directory(options: &Options, target: &Target<'_>) -> PathBuf {
-    match (&options.scratch, target) {
-        (Scratch::In(directory), _) => directory.clone(),
-        (_, Target::Path(path)) if !path.starts_with("/dev") => publish::directory_of(path).into(),
+    match &options.scratch {
+        Scratch::In(directory) => directory.clone(),
+        _ => beside(target),
+    }
+}
+
+/// The directory of a file that is written, or else where temporary files go.
+pub(crate) fn beside(target: &Target<'_>) -> PathBuf {
+    match target {
+        Target::Path(path) if !path.starts_with("/dev") => publish::directory_of(path).into(),
         _ => std::env::temp_dir(),
     }
 }

@@ -23,7 +23,7 @@ pub(crate) use place::Places;
 pub(crate) use stream::StreamOutput;
 
 /// How much a copy through our own memory moves at once, in bytes.
-const BUFFER: usize = 1 << 20;
+pub(crate) const BUFFER: usize = 1 << 20;
 
 /// Fewer bytes than this, in bytes, are not worth a call to have them written out.
 const WRITTEN_OUT_MIN: u64 = 256 << 10;

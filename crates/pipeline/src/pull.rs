@@ -106,8 +106,23 @@ pub fn pull(
     options: &Options,
     report: Report<'_>,
 ) -> Result<Image, Error> {
+    pull_unless(source, platform, store, options, report, |_| false)
+}
+
+/// As [`pull`], but if the image's documents are enough, no layer is fetched and no tag is given.
+pub fn pull_unless(
+    source: &Source,
+    platform: &Platform,
+    store: &Store,
+    options: &Options,
+    report: Report<'_>,
+    enough: impl FnOnce(&Image) -> bool,
+) -> Result<Image, Error> {
     with_retries(options, report, |options| {
         let found = find(source, platform, store, options, report)?;
+        if enough(&found.image) {
+            return Ok(found.image);
+        }
         complete(&found, source, store, options, report)?;
         if let Source::Registry(reference) = source {
             tag(reference, &found, store)?;

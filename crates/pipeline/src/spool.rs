@@ -1,12 +1,15 @@
 //! Where the contents of layers lie between reading and writing.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::OnceLock;
 
 use rustix::fs::FallocateFlags;
-use tree::{BLOCK, Span};
+use tree::{BLOCK, Content, Span};
+
+use crate::output::BUFFER;
 
 /// Fewer bytes than this are not worth a call to let go of them.
 const RELEASED_MIN: u64 = 256 << 10;
@@ -56,6 +59,28 @@ impl Spool {
         }
     }
 
+    /// Writes a file's bytes, holes as zeros.
+    pub fn write_content(&self, content: &Content, out: &mut dyn Write) -> io::Result<()> {
+        if let Content::Inline(bytes) = content {
+            return out.write_all(bytes);
+        }
+        let mut buffer = vec![0; if content.data_length() > 0 { BUFFER } else { 0 }];
+        let mut position = 0;
+        for piece in content.pieces() {
+            io::copy(&mut io::repeat(0).take(piece.at - position), out)?;
+            let file = self.file(piece.span.layer)?;
+            let (mut at, end) = (piece.span.offset, piece.span.offset + piece.span.length);
+            while at < end {
+                let count = BUFFER.min(usize::try_from(end - at).unwrap_or(usize::MAX));
+                file.read_exact_at(&mut buffer[..count], at)?;
+                out.write_all(&buffer[..count])?;
+                at += count as u64;
+            }
+            position = piece.at + piece.span.length;
+        }
+        io::copy(&mut io::repeat(0).take(content.size() - position), out).map(drop)
+    }
+
     /// Bytes that the spool takes on the disk, or would if it were flushed.
     pub fn bytes(&self) -> u64 {
         let lengths = self.files.iter().filter_map(OnceLock::get).filter_map(|file| file.metadata().ok());
@@ -67,6 +92,13 @@ impl Spool {
 pub(crate) struct Writer<'a> {
     file: &'a File,
     directory: &'a Path,
+}
+
+impl Writer<'_> {
+    /// Writes at a place of the content space.
+    pub(crate) fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.file.write_all_at(bytes, offset).map_err(|error| located(error, self.directory))
+    }
 }
 
 impl Write for Writer<'_> {

@@ -226,7 +226,7 @@ impl Job<'_> {
 }
 
 /// A tarball goes to a stream: what fails then is mostly the stream.
-fn stream_error(error: layer::Error) -> Error {
+pub(crate) fn stream_error(error: layer::Error) -> Error {
     match error {
         layer::Error::Io { source, .. } => Error::Stream(source),
         other => Error::Tar(other),

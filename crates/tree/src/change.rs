@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Kind, Metadata, Path};
+use crate::{Kind, Metadata, Path, Span};
 
 /// One item of a layer, in the order of its tarball.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,4 +32,12 @@ pub enum Action {
     Remove,
     /// An opaque marker: what the layers below have in this directory goes; the directory stays.
     Clear,
+}
+
+impl Change {
+    /// Where in the layer's content space the bytes end that it puts into a file, if it has any there.
+    pub fn content_end(&self) -> Option<u64> {
+        let Action::Put(_, Kind::File(content)) = &self.action else { return None };
+        content.pieces().map(|piece| piece.span).map(|Span { offset, length, .. }| offset + length).max()
+    }
 }

@@ -9,20 +9,25 @@
 pub mod acl;
 mod apply;
 mod change;
+mod compare;
 mod content;
 mod dump;
 mod error;
+mod find;
 mod node;
 mod note;
 mod output;
 mod path;
+mod subtree;
 pub mod transform;
 mod walk;
 
 pub use change::{Action, Change};
+pub use compare::{Aspect, Changed, Difference, compare};
 pub use content::{BLOCK, Content, Piece, Span};
 pub use dump::{Dump, mode_string};
 pub use error::{Error, Fault};
+pub use find::Lost;
 pub use node::{Device, Directory, Kind, Metadata, Node, NodeId, Time, Tree, Xattrs};
 pub use note::{KEPT_OF_A_KIND, Note, Notes, Remark};
 pub use output::Output;

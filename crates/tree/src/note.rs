@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::escape;
 
 /// How many notes of one kind are kept word for word; the rest are only counted.
 pub const KEPT_OF_A_KIND: u64 = 16;
 
 /// What was noticed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Remark {
     /// A directory entry took the place of a lower layer's symlink, as container runtimes do it.
     DirectoryReplacesSymlink,
@@ -60,15 +62,17 @@ impl fmt::Display for Remark {
 }
 
 /// One remark and where it belongs.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Note {
     /// What was noticed.
     pub remark: Remark,
-    /// Number of the layer.
+    /// Number of the layer. Not serialised: in another image the same layer has another number.
+    #[serde(skip)]
     pub layer: u32,
     /// Index of the entry in the layer, where there is one.
     pub entry: Option<u64>,
     /// The entry's name, or whatever else names the thing; raw bytes.
+    #[serde(with = "serde_bytes")]
     pub name: Box<[u8]>,
 }
 
@@ -86,7 +90,7 @@ impl fmt::Display for Note {
 }
 
 /// Notes collected over a build: every one counted, the first of each kind kept.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Notes {
     counts: BTreeMap<Remark, u64>,
     kept: Vec<Note>,
@@ -120,6 +124,17 @@ impl Notes {
         for (remark, count) in other.counts {
             *self.counts.entry(remark).or_default() += count;
         }
+    }
+
+    /// Forgets a remark.
+    pub fn forget(&mut self, remark: Remark) {
+        self.counts.remove(&remark);
+        self.kept.retain(|note| note.remark != remark);
+    }
+
+    /// Says of which layer they all are.
+    pub fn renumber(&mut self, layer: u32) {
+        self.kept.iter_mut().for_each(|note| note.layer = layer);
     }
 
     /// Puts the notes that were kept into the order of the layers and their entries.

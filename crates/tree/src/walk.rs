@@ -7,11 +7,11 @@ use crate::{NodeId, Tree};
 /// One step of a [`Walk`]: a name and the node that it names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Visit<'a> {
-    /// Path from the root, without a leading slash; empty for the root itself.
+    /// Path from where the walk began, without a leading slash; empty there.
     pub path: &'a [u8],
-    /// The last component; empty for the root.
+    /// The last component; empty where the walk began.
     pub name: &'a [u8],
-    /// The directory that holds the name; the root's is the root.
+    /// The directory that holds the name; where the walk began, the same node.
     pub parent: NodeId,
     /// What is named. A node with several names is visited once for each.
     pub node: NodeId,
@@ -22,6 +22,7 @@ pub struct Visit<'a> {
 /// A lending iterator: call [`Walk::step`] until it gives `None`. Its memory grows with the depth alone.
 pub struct Walk<'a> {
     tree: &'a Tree,
+    top: NodeId,
     path: Vec<u8>,
     open: Vec<Open<'a>>,
     started: bool,
@@ -35,16 +36,16 @@ struct Open<'a> {
 }
 
 impl<'a> Walk<'a> {
-    pub(crate) fn new(tree: &'a Tree) -> Walk<'a> {
-        Walk { tree, path: Vec::new(), open: Vec::new(), started: false }
+    pub(crate) fn new(tree: &'a Tree, top: NodeId) -> Walk<'a> {
+        Walk { tree, top, path: Vec::new(), open: Vec::new(), started: false }
     }
 
     /// The next name, or `None` after the last.
     pub fn step(&mut self) -> Option<Visit<'_>> {
         if !self.started {
             self.started = true;
-            self.enter(Tree::ROOT);
-            return Some(Visit { path: b"", name: b"", parent: Tree::ROOT, node: Tree::ROOT });
+            self.enter(self.top);
+            return Some(Visit { path: b"", name: b"", parent: self.top, node: self.top });
         }
         loop {
             let open = self.open.last_mut()?;
@@ -74,6 +75,11 @@ impl<'a> Walk<'a> {
 impl Tree {
     /// Starts a walk at the root.
     pub fn walk(&self) -> Walk<'_> {
-        Walk::new(self)
+        Walk::new(self, Tree::ROOT)
+    }
+
+    /// Starts a walk at a node; at one that is no directory it has one step.
+    pub fn walk_from(&self, top: NodeId) -> Walk<'_> {
+        Walk::new(self, top)
     }
 }

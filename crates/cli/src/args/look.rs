@@ -1,8 +1,8 @@
-//! `unlade pull`, `inspect` and `ls`.
+//! `unlade pull` and `inspect`.
 
 use clap::Args as ClapArgs;
 
-use super::{IMAGE_HELP, LayerArgs, SourceArgs};
+use super::{IMAGE_HELP, SourceArgs};
 
 /// Bring an image into the store
 ///
@@ -40,30 +40,4 @@ pub(crate) struct Inspect {
 
     #[command(flatten)]
     pub(crate) source: SourceArgs,
-}
-
-/// List the files of an image, merged, with modes and owners
-///
-/// Names are shown escaped: a backslash is doubled, and \n, \t, \xNN stand for what a terminal should not
-/// see, in JSON as well, so that every name is text and can be read back.
-#[derive(Debug, ClapArgs)]
-#[command(after_help = format!("{IMAGE_HELP}\n\nExamples:\n  unlade ls debian:12 etc/apt\n  unlade ls oci:./layout --json | jq -r 'select(.uid != 0) | .path'"))]
-pub(crate) struct Ls {
-    /// The image
-    #[arg(value_name = "IMAGE")]
-    pub(crate) image: String,
-
-    /// Only what lies at or below this path
-    #[arg(value_name = "PATH")]
-    pub(crate) path: Option<String>,
-
-    /// One JSON object a line
-    #[arg(long)]
-    pub(crate) json: bool,
-
-    #[command(flatten)]
-    pub(crate) source: SourceArgs,
-
-    #[command(flatten)]
-    pub(crate) layers: LayerArgs,
 }

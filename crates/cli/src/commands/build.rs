@@ -14,7 +14,7 @@ use serde_json::json;
 use self::format::format;
 pub(crate) use self::format::of_kind;
 use super::Outcome;
-use super::shared::{Session, layer_options};
+use super::shared::{Session, layer_options, unkept};
 use crate::args::{Build, Common};
 use crate::exit::Usage;
 use crate::{render, size, terminal};
@@ -127,14 +127,7 @@ fn summary(built: &Built, output: &Path, streamed: bool, seconds: f64) -> Vec<St
             render::uuid(&filesystem.uuid),
         ));
     }
-    let unkept = &built.unkept;
-    if unkept.owners + unkept.devices + unkept.xattrs > 0 {
-        lines.push(format!(
-            "not kept, for lack of permission: {} owners, {} devices, {} extended attributes \
-             (owners and devices are recorded in user.containers.override_stat)",
-            unkept.owners, unkept.devices, unkept.xattrs
-        ));
-    }
+    lines.extend(unkept(&built.unkept));
     lines.push(format!("{seconds:.2} s, {} of scratch space", size::show(built.scratch_bytes)));
     lines
 }

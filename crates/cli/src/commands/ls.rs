@@ -3,28 +3,21 @@
 use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Write};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use tree::{Kind, Node, NodeId, Path, escape};
 
 use super::Outcome;
-use super::shared::{Session, layer_options};
+use super::shared::{Session, layer_options, path_in_image, trust};
 use crate::args::{Common, Ls};
-use crate::exit::Usage;
 use crate::render;
 use crate::terminal::unanswered;
 
 /// Lists an image's merged files.
 pub(crate) fn run(common: &Common, command: &Ls) -> Outcome {
-    let below = match &command.path {
-        Some(path) => {
-            Path::parse(path.as_bytes(), tree::DEPTH_MAX).map_err(|error| Usage(error.to_string()))?
-        }
-        None => Path::root(),
-    };
-    let session = Session::start(common, &command.image, &command.source)?;
-    let options = layer_options(&command.layers);
-    let merged =
-        session.with_image(|image, report| pipeline::merge(&session.store, image, &options, report))?;
+    let below = command.path.as_deref().map_or(Ok(Path::root()), path_in_image)?;
+    let session = Session::start(common, &command.image, &command.look.source)?;
+    let options = layer_options(&command.look.layers);
+    let (_, merged) = session.merged(None, &options, trust(&command.look))?;
     session.show_notes(&merged.notes);
 
     let tree = &merged.tree;
@@ -82,33 +75,13 @@ fn line(node: &Node, name: &str, link: Option<String>) -> String {
 }
 
 fn line_json(node: &Node, name: &str, link: Option<String>) -> Value {
-    let meta = &node.metadata;
-    let mut value = json!({
-        "path": name,
-        "type": render::kind(&node.kind),
-        "mode": format!("{:04o}", meta.mode),
-        "uid": meta.uid,
-        "gid": meta.gid,
-        "mtime": { "seconds": meta.mtime.seconds, "nanoseconds": meta.mtime.nanoseconds },
-    });
-    match &node.kind {
-        Kind::File(content) => value["size"] = content.size().into(),
-        Kind::Symlink(text) => value["target"] = escape(text).to_string().into(),
-        Kind::CharDevice(device) | Kind::BlockDevice(device) => {
-            value["device"] = json!({ "major": device.major, "minor": device.minor });
-        }
-        _ => {}
-    }
+    let mut value = render::node_json(node);
+    value["path"] = name.into();
     if node.names > 1 {
         value["names"] = node.names.into();
     }
     if let Some(link) = link {
         value["sameAs"] = link.into();
-    }
-    let xattrs: serde_json::Map<String, Value> =
-        meta.xattrs().map(|(name, value)| (escape(name).to_string(), render::hex(value).into())).collect();
-    if !xattrs.is_empty() {
-        value["xattrs"] = xattrs.into();
     }
     value
 }

@@ -1,23 +1,26 @@
 //! What commands that take an image have in common.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use oci::{Image, Platform, Reference};
 use pipeline::copy::{Copied, Place};
-use pipeline::layers;
+use pipeline::directory::Unkept;
 use pipeline::prebuilt::{Pushed, Taken};
 use pipeline::source::{Source, SourceError};
-use pipeline::{Event, Report, copy, prebuilt, pull};
+use pipeline::{Event, Merged, Report, Trust, copy, layers, look, prebuilt, pull};
 use registry::{CertificateDirectories, Configuration, Credentials, Places, Proxies, Registries};
 use store::Store;
 use tree::Notes;
 
-use crate::args::{Common, LayerArgs, PullKind, SourceArgs};
+use crate::args::{Common, LayerArgs, LookArgs, PullKind, SourceArgs};
 use crate::exit::Usage;
 use crate::password;
 use crate::progress::Progress;
 
+/// Something, or a chain of errors.
 pub(crate) type Fallible<T> = Result<T, Box<dyn std::error::Error>>;
 
 /// A store, and how to fill it.
@@ -64,6 +67,20 @@ impl Session {
         };
         session.default_pull(kind);
         Ok(session)
+    }
+
+    /// The same for another image: with the login of this one, which may have been asked for.
+    pub(crate) fn beside(&self, common: &Common, name: &str) -> Fallible<Session> {
+        Ok(Session {
+            store: open_store(common)?,
+            source: image_source(name)?,
+            platform: self.platform.clone(),
+            pull: self.pull.clone(),
+            asked: self.asked,
+            progress: Progress::new(common),
+            verbose: self.verbose,
+            quiet: self.quiet,
+        })
     }
 
     /// When to ask the registry, if the arguments do not say.
@@ -146,12 +163,19 @@ impl Session {
     /// fetched again; one that is so again right afterwards is an error.
     pub(crate) fn with_image<T>(
         &self,
+        work: impl FnMut(&Image, Report<'_>) -> Result<T, pipeline::Error>,
+    ) -> Fallible<T> {
+        self.with_pulled(self.pull()?, work)
+    }
+
+    fn with_pulled<T>(
+        &self,
+        mut image: Image,
         mut work: impl FnMut(&Image, Report<'_>) -> Result<T, pipeline::Error>,
     ) -> Fallible<T> {
         let report = |event: Event| self.progress.report(event);
         let mut healed = BTreeSet::new();
         loop {
-            let image = self.pull()?;
             let failure = match work(&image, &report) {
                 Ok(done) => return Ok(done),
                 Err(failure) => failure,
@@ -162,6 +186,34 @@ impl Session {
                 }
                 _ => return Err(failure.into()),
             }
+            image = self.pull()?;
+        }
+    }
+
+    /// Merges the `lowest` layers of the image. If the store knows them, they are neither read nor fetched.
+    pub(crate) fn merged(
+        &self,
+        lowest: Option<usize>,
+        options: &layers::Options,
+        trust: Trust,
+    ) -> Fallible<(Image, Merged)> {
+        let report = |event: Event| self.progress.report(event);
+        let part = |image: &Image| lowest.map_or_else(|| image.clone(), |count| image.lowest(count));
+        let mut known = None;
+        let enough = |image: &Image| {
+            if trust == Trust::Store {
+                known = look::known(&self.store, &part(image), options);
+            }
+            known.is_some()
+        };
+        let (source, platform) = (&self.source, &self.platform);
+        let image = pull::pull_unless(source, platform, &self.store, &self.pull, &report, enough)?;
+        match known {
+            Some(merged) => Ok((image, merged)),
+            None => self.with_pulled(image, |image, report| {
+                let merged = look::read(&self.store, &part(image), options, report)?;
+                Ok((image.clone(), merged))
+            }),
         }
     }
 
@@ -297,6 +349,29 @@ pub(crate) fn image_place(name: &str) -> Fallible<Place> {
         Place::Elsewhere(_) => Ok(Place::Elsewhere(image_source(name)?)),
         stored => Ok(stored),
     }
+}
+
+/// What a directory of the host could not hold, for people; nothing if it holds all.
+pub(crate) fn unkept(unkept: &Unkept) -> Option<String> {
+    let Unkept { owners, devices, xattrs } = unkept;
+    (owners + devices + xattrs > 0).then(|| {
+        format!(
+            "not kept, for lack of permission: {owners} owners, {devices} devices, {xattrs} extended attributes \
+             (owners and devices are recorded in user.containers.override_stat)"
+        )
+    })
+}
+
+/// A path in an image, as somebody typed it.
+pub(crate) fn path_in_image(typed: &OsStr) -> Result<tree::Path, Usage> {
+    let typed = typed.as_bytes();
+    tree::Path::parse(typed, tree::DEPTH_MAX)
+        .map_err(|error| Usage(format!("\"{}\": {error}", tree::escape(typed))))
+}
+
+/// What is to be believed of layers.
+pub(crate) fn trust(args: &LookArgs) -> Trust {
+    if args.verify { Trust::Layers } else { Trust::Store }
 }
 
 /// How layers are to be read.

@@ -53,7 +53,7 @@ pub(super) fn make_special(parent: &File, name: &[u8], kind: &Kind) -> io::Resul
 
 /// Gives an open file or directory what its node says. The order matters: changing the owner clears setuid
 /// bits and capabilities, and everything changes times.
-pub(super) fn describe(file: &File, node: &Node, unkept: &mut Unkept) -> io::Result<()> {
+pub(crate) fn describe(file: &File, node: &Node, unkept: &mut Unkept) -> io::Result<()> {
     let meta = &node.metadata;
     let (uid, gid) = owner(meta);
     let owned = permitted(rustix::fs::fchown(file, Some(uid), Some(gid)))? || is_owned(file, meta)?;

@@ -16,7 +16,7 @@ use std::thread;
 
 use hash::{Hasher, Mismatch, Verifier};
 use layer::{Expander, Layer};
-use tree::{Note, Remark};
+use tree::{Change, Note, Remark};
 
 use super::Shared;
 use crate::error::LayerFault;
@@ -36,6 +36,31 @@ pub(super) struct Reading<'a> {
 impl Reading<'_> {
     /// Reads `blob` to its end; the bytes of files go to `contents`.
     pub(super) fn run(&self, blob: File, contents: impl Write) -> Result<Layer, LayerFault> {
+        let read = |tarball| layer::read(self.number, tarball, contents, &self.shared.options.read);
+        let (mut layer, found) = self.parse(blob, read)?;
+        self.check_media_type(found, &mut layer)?;
+        Ok(layer)
+    }
+
+    /// Reads `blob` to the first change of which `last` says so, and gives the changes to there. The blob is
+    /// verified as a whole; what it expands to is not, so its diff ID must be known.
+    pub(super) fn run_until(
+        &self,
+        blob: File,
+        contents: impl Write,
+        last: impl Fn(&Change) -> bool,
+    ) -> Result<Vec<Change>, LayerFault> {
+        let read =
+            |tarball| layer::read_until(self.number, tarball, contents, &self.shared.options.read, last);
+        self.parse(blob, read).map(|(changes, _)| changes)
+    }
+
+    /// Lets `parse` have what a blob expands to, and says how the blob was compressed.
+    fn parse<T>(
+        &self,
+        blob: File,
+        parse: impl FnOnce(pipe::Reader) -> Result<T, layer::Error>,
+    ) -> Result<(T, layer::Compression), LayerFault> {
         let (to_expand, [compressed]) = Sender::with_readers();
         thread::scope(|scope| {
             let verified = scope.spawn(move || self.verify(blob, to_expand));
@@ -47,15 +72,14 @@ impl Reading<'_> {
                 (to_all, to_parse, None)
             };
             let expanded = scope.spawn(move || self.expand(compressed, to_all));
-            let parsed = layer::read(self.number, to_parse, contents, &self.shared.options.read);
+            let parsed = parse(to_parse);
             // The cause before what follows from it: a blob that is not the one asked for explains all else,
             // one that does not expand explains a tarball cut short, and that another diff ID.
             join(verified)?;
             let found = join(expanded)?;
-            let mut layer = parsed.map_err(LayerFault::Layer)?;
+            let parsed = parsed.map_err(LayerFault::Layer)?;
             hashed.map_or(Ok(()), join)?;
-            self.check_media_type(found, &mut layer)?;
-            Ok(layer)
+            Ok((parsed, found))
         })
     }
 

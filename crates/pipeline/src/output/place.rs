@@ -6,6 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::sync::Mutex;
 
 use super::{Run, reserve, write_out};
+use crate::sieve::Sieve;
 
 /// Where the contents of all layers go in a file.
 #[derive(Debug)]
@@ -35,55 +36,26 @@ impl<'a> Places<'a> {
     /// Takes a layer's content space, byte for byte from its start, and puts what has a place there.
     pub(crate) fn of_layer(&self, layer: u32) -> impl Write {
         let runs = self.layers.get(layer as usize).map_or(&[][..], Vec::as_slice);
-        Placer { places: self, runs, position: 0 }
+        Sieve::new(
+            runs,
+            |run: &Run| run.source,
+            |run, at, bytes| {
+                let offset = run.offset + at;
+                self.file.write_all_at(bytes, offset).inspect_err(|error| self.fail(error))?;
+                write_out(self.file, offset, bytes.len() as u64);
+                Ok(())
+            },
+        )
     }
 
     /// Why the file could not be written, if that is what failed.
     pub(crate) fn failed(self) -> Option<io::Error> {
         self.failed.into_inner().ok().flatten()
     }
-}
 
-struct Placer<'a> {
-    places: &'a Places<'a>,
-    /// What is still to come, or under way.
-    runs: &'a [Run],
-    /// Bytes of the content space so far.
-    position: u64,
-}
-
-impl Write for Placer<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let (start, end) = (self.position, self.position + bytes.len() as u64);
-        while let [run, rest @ ..] = self.runs
-            && run.source.offset < end
-        {
-            let run_end = run.source.offset + run.source.length;
-            let (from, to) = (run.source.offset.max(start), run_end.min(end));
-            if from < to {
-                let bytes = &bytes[(from - start) as usize..(to - start) as usize];
-                let written = self.places.file.write_all_at(bytes, run.offset + (from - run.source.offset));
-                written.inspect_err(|error| self.fail(error))?;
-                write_out(self.places.file, run.offset + (from - run.source.offset), to - from);
-            }
-            if run_end > end {
-                break;
-            }
-            self.runs = rest;
-        }
-        self.position = end;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Placer<'_> {
     fn fail(&self, error: &io::Error) {
         let first = error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error);
-        if let Ok(mut failed) = self.places.failed.lock() {
+        if let Ok(mut failed) = self.failed.lock() {
             failed.get_or_insert(first);
         }
     }

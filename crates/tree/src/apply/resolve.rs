@@ -3,10 +3,8 @@
 
 use std::collections::BTreeSet;
 
+use crate::find::LINKS_MAX;
 use crate::{COMPONENT_MAX, Fault, Kind, Metadata, NodeId, Path, Tree};
-
-/// How many symlinks one path may follow, as in Linux (`MAXSYMLINKS`).
-pub(super) const LINKS_MAX: usize = 40;
 
 /// How many components of symlinks one layer may make us follow. The largest layers need some ten million; a
 /// chain of long links can ask for 80,000 with each of millions of entries, which would take hours.

@@ -1,0 +1,131 @@
+//! Finding, comparing and taking parts of trees.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use tree::{Action, Aspect, Change, Changed, Content, Kind, Metadata, Notes, Path, Span, Tree, compare};
+use unlade_tree as tree;
+
+fn path(text: &str) -> Path {
+    Path::parse(text.as_bytes(), 100).unwrap()
+}
+
+/// A tree of these names: `d/` is a directory, `f:7` a file of so many bytes, `l->x` a symlink, `h=x` a hard link.
+fn tree(names: &[&str]) -> Tree {
+    let change = |(entry, name): (usize, &&str)| {
+        let put = |kind| Action::Put(Metadata::implicit(), kind);
+        let (name, action) = if let Some((name, text)) = name.split_once("->") {
+            (name, put(Kind::Symlink(text.as_bytes().into())))
+        } else if let Some((name, target)) = name.split_once('=') {
+            (name, Action::Link { target: path(target), metadata: Metadata::implicit() })
+        } else if let Some((name, size)) = name.split_once(':') {
+            let span = Span { layer: 0, offset: entry as u64 * 4096, length: size.parse().unwrap() };
+            (name, put(Kind::File(Content::Whole(span))))
+        } else {
+            (*name, put(Kind::Directory(Default::default())))
+        };
+        Change { entry: entry as u64, path: path(name), action }
+    };
+    let mut tree = Tree::default();
+    tree.apply(0, names.iter().enumerate().map(change).collect(), &mut Notes::default()).unwrap();
+    tree
+}
+
+#[test]
+fn paths_lead_where_a_process_would_get() {
+    let tree = tree(&[
+        "a/b/f:1",
+        "up->..",
+        "abs->/a/b",
+        "a/rel->b/",
+        "a/b/top->../../a",
+        "self->self",
+        "x->y",
+        "y->x",
+        "slash->a/b/f/",
+    ]);
+    for (from, to) in [
+        ("a/b/f", "a/b/f"),
+        ("abs/f", "a/b/f"),
+        ("a/rel/f", "a/b/f"),
+        ("up/up/up/abs/top/rel/f", "a/b/f"),
+        ("up", "/"),
+        ("abs", "a/b"),
+        ("a/b/top/b", "a/b"),
+    ] {
+        assert_eq!(tree.find(&path(from)).unwrap(), tree.find_name(&path(to)).unwrap(), "{from}");
+    }
+    let lost = |text: &str| tree.find(&path(text)).unwrap_err().to_string();
+    for (from, said) in [
+        ("a/c", "there is no /a/c"),
+        ("abs/top/c/d", "there is no /a/c"),
+        ("a/b/f/g", "/a/b/f is not a directory"),
+        ("slash", "/a/b/f is not a directory"),
+        ("self", "the path leads through more than 40 symlinks"),
+        ("x/z", "the path leads through more than 40 symlinks"),
+    ] {
+        assert_eq!(lost(from), said, "{from}");
+    }
+    let named = tree.find_name(&path("up/self")).unwrap();
+    assert!(matches!(tree.node(named).kind, Kind::Symlink(_)));
+}
+
+#[test]
+fn parts_are_trees() {
+    let whole = tree(&["d", "d/e/f:1", "d/g=d/e/f", "h=d/e/f", "d/l->e"]);
+    let part = whole.subtree(whole.find(&path("d")).unwrap());
+    let expected = tree(&["e/f:1", "g=e/f", "l->e"]);
+    assert_eq!(unlade_tree::Dump(&part).to_string(), unlade_tree::Dump(&expected).to_string());
+    assert_eq!(part.node(part.find(&path("g")).unwrap()).names, 2);
+    let whole_again = whole.subtree(Tree::ROOT);
+    assert_eq!(unlade_tree::Dump(&whole_again).to_string(), unlade_tree::Dump(&whole).to_string());
+}
+
+/// What differs, as text. Contents are the same if their sizes are.
+fn differences(before: &[&str], after: &[&str]) -> Vec<String> {
+    let (before, after) = (tree(before), tree(after));
+    let shown = |difference: tree::Difference<'_>| {
+        let path = String::from_utf8(difference.path.into()).unwrap();
+        match difference.change {
+            Changed::Added(_) => format!("+{path}"),
+            Changed::Removed(_) => format!("-{path}"),
+            Changed::Changed { aspects, .. } => format!("{path} {aspects:?}"),
+        }
+    };
+    compare(&before, &after, false, |_, _| true).into_iter().map(shown).collect()
+}
+
+#[test]
+fn differences_stand_in_the_order_of_a_walk() {
+    let before = ["a", "a/x:1", "a/y:1", "a-b:1", "a.c:1", "b:1"];
+    assert!(differences(&before, &before).is_empty());
+    // `-` and `.` are smaller than `/`, and stand behind what is in the directory all the same.
+    assert_eq!(
+        differences(&before, &["a", "a/y:1", "a/z:1", "a.c:1", "b:2"]),
+        ["-a/x", "+a/z", "-a-b", "b [Size]"]
+    );
+    assert_eq!(differences(&["d/e/f:1"], &["d:1"]), ["d [Type]", "-d/e", "-d/e/f"]);
+    assert_eq!(differences(&["d:1"], &["d/e/f:1"]), ["d [Type]", "+d/e", "+d/e/f"]);
+    assert_eq!(differences(&[], &["d/e->x"]), ["+d", "+d/e"]);
+    assert_eq!(differences(&["l->x"], &["l->y"]), ["l [Target]"]);
+}
+
+#[test]
+fn hard_links_are_what_they_link_to() {
+    assert_eq!(differences(&["a:1", "b=a"], &["a:1", "b:1"]), ["b [HardLink]"]);
+    assert_eq!(differences(&["a:1", "b=a", "c=a"], &["b:1", "c=b"]), ["-a", "b [HardLink]", "c [HardLink]"]);
+    assert_eq!(differences(&["a:1", "b=a"], &["a:1", "b=a", "c=a"]), ["+c"]);
+}
+
+#[test]
+fn only_contents_of_one_size_are_asked_for() {
+    let before = tree(&["empty:0", "larger:1", "same:5", "type:5"]);
+    let after = tree(&["empty:0", "larger:2", "same:5", "type->same"]);
+    let mut asked = 0;
+    let found = compare(&before, &after, false, |a, b| {
+        assert_eq!((a.size(), b.size()), (5, 5));
+        asked += 1;
+        false
+    });
+    assert_eq!((asked, found.len()), (1, 3));
+    assert!(matches!(&found[1].change, Changed::Changed { aspects, .. } if *aspects == [Aspect::Content]));
+}
