@@ -11,7 +11,7 @@ use tree::{Action, Change, Content, Kind, Notes, Remark};
 use crate::read::{Layer, ReadOptions};
 
 /// Changes whenever the same layer would give another outline.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// How fast an outline is packed: a tenth of its size in a few hundredths of a second.
 const LEVEL: i32 = 1;

@@ -28,6 +28,8 @@ pub(crate) mod field {
     /// star keeps access and change times behind a shorter prefix.
     pub(super) const STAR_PREFIX: Range<usize> = 345..476;
     pub(super) const STAR_MAGIC: Range<usize> = 508..512;
+    /// GNU: times where POSIX has the prefix.
+    pub(super) const GNU_TIMES: [Range<usize>; 2] = [345..357, 357..369];
     /// GNU: four pairs of offset and length, 12 bytes each.
     pub(super) const GNU_SPARSE: Range<usize> = 386..482;
     pub(super) const GNU_IS_EXTENDED: usize = 482;
@@ -90,13 +92,22 @@ impl<'a> Header<'a> {
         let prefix = match self.dialect() {
             Dialect::Ustar => self.text(field::PREFIX),
             Dialect::Star => self.text(field::STAR_PREFIX),
-            Dialect::V7 | Dialect::Gnu => b"",
+            Dialect::Gnu => self.misplaced_prefix(),
+            Dialect::V7 => b"",
         };
         let name = self.text(field::NAME);
         if prefix.is_empty() {
             return name.into();
         }
         [prefix, name].join(&b'/')
+    }
+
+    /// Go before 1.8, and with it Docker before 1.13, wrote some long names as POSIX does into headers that say to
+    /// be GNU's. Go's reader knows them by times that are no numbers, and so do the runtimes that are written in it.
+    fn misplaced_prefix(&self) -> &'a [u8] {
+        let is_time = |range: Range<usize>| self.0[range.start] == 0 || number(&self.0[range]).is_some();
+        let prefix = self.text(field::PREFIX);
+        if field::GNU_TIMES.into_iter().all(is_time) || !prefix.is_ascii() { b"" } else { prefix }
     }
 
     pub(super) fn linkname(&self) -> &'a [u8] {
@@ -164,6 +175,27 @@ pub(super) fn number(field: &[u8]) -> Option<i128> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_of_old_go() {
+        for (magic, behind, name) in [
+            (b"ustar  \0", &b""[..], "name"),
+            (b"ustar  \0", b"00000000017\000000000018\0", "00000000017/name"),
+            (b"ustar  \0", b"00000000017\000000000017\0", "name"),
+            (b"ustar  \0", b"\x80\0\0\0\0\0\0\0\0\0\0\x01", "name"),
+            (b"ustar  \0", b"directory", "directory/name"),
+            (b"ustar  \0", b"123456/that/looks/like/a/number", "123456/that/looks/like/a/number/name"),
+            (b"ustar  \0", "verzeichnis/gr\u{fc}n".as_bytes(), "name"),
+            (b"ustar\x0000", b"00000000017", "00000000017/name"),
+        ] {
+            let mut block = [0; BLOCK];
+            block[..4].copy_from_slice(b"name");
+            block[field::MAGIC].copy_from_slice(magic);
+            block[field::PREFIX][..behind.len()].copy_from_slice(behind);
+            let found = Header(&block).name();
+            assert_eq!(String::from_utf8_lossy(&found), name, "{}", tree::escape(behind));
+        }
+    }
 
     #[test]
     fn numbers() {
