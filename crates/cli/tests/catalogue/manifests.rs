@@ -1,4 +1,4 @@
-//! Lines 86 to 94: documents, and where they come from. `pull_layouts` and `pull_archives` have more of them; here
+//! Lines 86 to 94: documents, and where they come from. `pull_layouts`, `pull_documents` and `pull_archives` have more; here
 //! are those that show that nothing is built.
 
 use std::fs;

@@ -11,6 +11,7 @@
 use std::error::Error;
 
 use oci::Image;
+use serde_json::Value;
 use store::Store;
 use unlade_pipeline::Event;
 use unlade_pipeline::pull::{self, Options};
@@ -45,6 +46,26 @@ pub fn pull_anew(platform: &str, source: &str) -> Result<Image, String> {
     }
     assert_sound(store.path());
     pulled
+}
+
+pub const AMD64: &str = "linux/amd64";
+
+/// Pulls for a platform, and gives the manifest's digest or what went wrong, without the layout's path.
+pub fn pulled(layout: &Layout, source: &str, platform: &str) -> Result<String, String> {
+    pull_anew(platform, source)
+        .map(|image| image.descriptor.digest.to_string())
+        .map_err(|said| said.replace(&layout.path.display().to_string(), "DIR"))
+}
+
+pub fn digest(descriptor: &Value) -> String {
+    descriptor["digest"].as_str().unwrap().to_string()
+}
+
+/// What is said of a layout made by `make`, which gives the source.
+pub fn refused(make: impl FnOnce(&Layout) -> String) -> String {
+    let layout = Layout::new();
+    let source = make(&layout);
+    pulled(&layout, &source, AMD64).unwrap_err()
 }
 
 /// An error with all its causes.
