@@ -298,7 +298,7 @@ fn deep_paths() {
     linear("5,000 deep", from(scaled(200)), 64 << 10, |layout, n| {
         gzip(layout, |out| {
             (0..n).try_for_each(|number| {
-                out.write_all(&pax("path", path(5_000, number).as_bytes()))?;
+                out.write_all(&pax(&[("path", path(5_000, number).as_bytes())]))?;
                 out.write_all(&header("x", b'0', 0, ""))
             })
         })
@@ -306,7 +306,7 @@ fn deep_paths() {
     let place = Place::new();
     for (name, depth) in [("deepest", 16_384), ("deeper", 16_385), ("far deeper", 500_000)] {
         let made = gzip(&place.path(name), |out| {
-            out.write_all(&pax("path", path(depth, 0).as_bytes()))?;
+            out.write_all(&pax(&[("path", path(depth, 0).as_bytes())]))?;
             out.write_all(&header("x", b'0', 0, ""))
         });
         image(&place, name, &made.unwrap());
@@ -336,7 +336,7 @@ fn large_headers() {
         gzip(layout, |out| {
             let comment = vec![b'c'; 900 << 10];
             (0..n).try_for_each(|number| {
-                out.write_all(&pax("comment", &comment))?;
+                out.write_all(&pax(&[("comment", &comment)]))?;
                 out.write_all(&header(&format!("f{number}"), b'0', 0, ""))
             })
         })
@@ -350,10 +350,11 @@ fn holes() {
     let text = size.to_string();
     let gnu = gzip(&place.path("gnu"), |out| out.write_all(&hole("hole", size))).unwrap();
     let old = gzip(&place.path("old"), |out| {
-        // One header with several records, as pax 0.1 has it.
-        out.write_all(&pax("GNU.sparse.size", text.as_bytes()))?;
-        out.write_all(&pax("GNU.sparse.numblocks", b"0"))?;
-        out.write_all(&pax("GNU.sparse.map", b""))?;
+        out.write_all(&pax(&[
+            ("GNU.sparse.size", text.as_bytes()),
+            ("GNU.sparse.numblocks", b"0"),
+            ("GNU.sparse.map", b""),
+        ]))?;
         out.write_all(&header("hole", b'0', 0, ""))
     });
     for (name, layers) in [("gnu", gnu), ("old", old.unwrap())] {
@@ -375,10 +376,12 @@ fn holes() {
             let mut map = format!("{n}\n");
             (0..n).for_each(|run| map += &format!("{}\n512\n", run * 8192));
             map += &"\0".repeat(map.len().next_multiple_of(512) - map.len());
-            out.write_all(&pax("GNU.sparse.major", b"1"))?;
-            out.write_all(&pax("GNU.sparse.minor", b"0"))?;
-            out.write_all(&pax("GNU.sparse.name", b"sparse"))?;
-            out.write_all(&pax("GNU.sparse.realsize", (n * 8192).to_string().as_bytes()))?;
+            out.write_all(&pax(&[
+                ("GNU.sparse.major", b"1"),
+                ("GNU.sparse.minor", b"0"),
+                ("GNU.sparse.name", b"sparse"),
+                ("GNU.sparse.realsize", (n * 8192).to_string().as_bytes()),
+            ]))?;
             out.write_all(&header("x", b'0', map.len() as u64 + n * 512, ""))?;
             out.write_all(map.as_bytes())?;
             (0..n).try_for_each(|_| out.write_all(&[1; 512]))
@@ -421,7 +424,7 @@ fn attributes() {
         gzip(layout, |out| {
             (0..n).try_for_each(|number| {
                 let value: Vec<u8> = (0..4_000).map(|at| ((at * number) >> 3) as u8).collect();
-                out.write_all(&pax("SCHILY.xattr.user.large", &value))?;
+                out.write_all(&pax(&[("SCHILY.xattr.user.large", &value)]))?;
                 out.write_all(&header(&format!("f{number}"), b'0', 0, ""))
             })
         })

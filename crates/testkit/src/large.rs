@@ -142,15 +142,18 @@ fn sum(block: &mut [u8; 512]) {
 }
 
 /// Headers that extend the entry behind them, with one pax record each.
-pub fn pax(key: &str, value: &[u8]) -> Vec<u8> {
-    let rest = 1 + key.len() + 1 + value.len() + 1;
-    let mut length = rest;
-    while length != rest + length.to_string().len() {
-        length = rest + length.to_string().len();
-    }
-    let record = [format!("{length} {key}=").as_bytes(), value, b"\n"].concat();
-    let mut entry = header("x", b'x', record.len() as u64, "").to_vec();
-    entry.extend(record);
+pub fn pax(records: &[(&str, &[u8])]) -> Vec<u8> {
+    let record = |(key, value): &(&str, &[u8])| {
+        let rest = 1 + key.len() + 1 + value.len() + 1;
+        let mut length = rest;
+        while length != rest + length.to_string().len() {
+            length = rest + length.to_string().len();
+        }
+        [format!("{length} {key}=").as_bytes(), value, b"\n"].concat()
+    };
+    let records: Vec<u8> = records.iter().flat_map(record).collect();
+    let mut entry = header("x", b'x', records.len() as u64, "").to_vec();
+    entry.extend(records);
     entry.resize(entry.len().next_multiple_of(512), 0);
     entry
 }

@@ -1,6 +1,7 @@
 //! Tasks of the repository: `cargo xtask TASK`. One file per task.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a task talks to the person who runs it")]
 
+mod archives;
 mod bench;
 mod boot;
 mod corpus;

@@ -20,6 +20,35 @@ pub(crate) fn unpack(package: &str, place: &Path) -> io::Result<()> {
     fs::remove_file(archive)
 }
 
+/// Downloads what the Debian package `package` is made from into `place`, which is replaced.
+pub(crate) fn source(package: &str, place: &Path) -> io::Result<()> {
+    fs::remove_dir_all(place).or_else(ignore_missing)?;
+    fs::create_dir_all(place.join("lists/partial"))?;
+    // Sources lie where the packages do, but a machine's own lists do not name them as a rule.
+    let format = "deb-src $(REPO_URI) $(RELEASE) $(COMPONENT)";
+    let mut targets = Command::new("apt-get");
+    let lines = tools::run(targets.args([
+        "indextargets",
+        "--format",
+        format,
+        "Created-By: Packages",
+        "Origin: Debian",
+    ]))?;
+    let place = fs::canonicalize(place)?;
+    let sources = place.join("sources.list");
+    fs::write(&sources, lines)?;
+    let apt_get = |arguments: &[&str]| {
+        let mut command = Command::new("apt-get");
+        command.arg("-qq").arg("-o").arg(format!("Dir::Etc::SourceList={}", sources.display()));
+        command.args(["-o", "Dir::Etc::SourceParts=/dev/null"]);
+        command.arg("-o").arg(format!("Dir::State::Lists={}", place.join("lists").display()));
+        tools::run(command.args(arguments).current_dir(&place))
+    };
+    apt_get(&["update"])?;
+    apt_get(&["source", "--download-only", package])?;
+    fs::remove_dir_all(place.join("lists"))
+}
+
 /// What a package depends on first.
 pub(crate) fn dependency(package: &str) -> io::Result<String> {
     let depends = tools::run(Command::new("apt-cache").args(["depends", package]))?;

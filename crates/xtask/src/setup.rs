@@ -6,7 +6,7 @@ use std::process::Command;
 
 use testkit::tools;
 
-use crate::{deny, kernel, package, shell};
+use crate::{archives, deny, kernel, package, shell};
 
 /// A file that a package brings, and the package. A name without a slash is a program.
 const NEEDED: &[(&str, &str)] = &[
@@ -50,7 +50,7 @@ pub(crate) fn run() -> io::Result<()> {
     // A registry to pull from, and an unpacker.
     shell::step("docker-registry", || unpacked("docker-registry", &["docker-registry"]))?;
     shell::step("containerd", || unpacked("containerd", &["containerd", "ctr"]))?;
-    shell::step("other people's archives", archives)?;
+    shell::step("other people's archives", archives::install)?;
     shell::step("cargo-deny", deny::install)?;
     shell::step("kernel", kernel::run)
 }
@@ -70,23 +70,6 @@ fn unpacked(package: &str, programs: &[&str]) -> io::Result<()> {
         fs::rename(scratch.join("usr/bin").join(program), tools::directory().join("bin").join(program))?;
     }
     fs::remove_dir_all(scratch)
-}
-
-/// The archives that Go's and Python's own tests read.
-fn archives() -> io::Result<()> {
-    package::update("golang-src")?;
-    // The newest Go's sources; the tests of the Python that is there.
-    let sources = package::dependency("golang-src")?;
-    let tests = format!("lib{}-testsuite", package::dependency("python3")?);
-    for (package, name) in [(sources, "go"), (tests, "python")] {
-        let place = tools::directory().join("archives").join(name);
-        if !place.is_dir() {
-            let scratch = place.with_extension("unpacking");
-            package::unpack(&package, &scratch)?;
-            fs::rename(scratch, place)?;
-        }
-    }
-    Ok(())
 }
 
 fn packages() -> io::Result<()> {

@@ -232,11 +232,11 @@ impl<R: BufRead> Reader<R> {
             match header.typeflag() {
                 b'L' => extensions.name = Some(self.long_text(&header, &mut extensions)?),
                 b'K' => extensions.link = Some(self.long_text(&header, &mut extensions)?),
-                // X is what Solaris wrote before x was standardised.
+                // X is what Solaris wrote before x was standardised. Of two such headers the last counts, whole.
                 b'x' | b'X' => {
                     let records = self.extension(&header, &mut extensions)?;
                     pax::check(&records)?;
-                    extensions.records.extend(records);
+                    extensions.records = records;
                 }
                 b'g' => {
                     let records = self.extension(&header, &mut Extensions::default())?;
