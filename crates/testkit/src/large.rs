@@ -141,7 +141,7 @@ fn sum(block: &mut [u8; 512]) {
     block[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
 }
 
-/// Headers that extend the entry behind them, with one pax record each.
+/// A header with pax records, which extends the entry behind it.
 pub fn pax(records: &[(&str, &[u8])]) -> Vec<u8> {
     let record = |(key, value): &(&str, &[u8])| {
         let rest = 1 + key.len() + 1 + value.len() + 1;
