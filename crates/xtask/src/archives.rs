@@ -38,7 +38,7 @@ fn python(place: &Path) -> io::Result<()> {
 /// libarchive's tests are in no package but in its sources, spelled in letters and some of them compressed.
 fn libarchive(place: &Path) -> io::Result<()> {
     package::source("libarchive", place)?;
-    let sources = package::find(place, |name| name.contains(".orig.tar."))?;
+    let sources = package::find(place, |name| name.contains(".orig.tar.") && !name.ends_with(".asc"))?;
     let mut tar = tools::command("tar");
     tar.arg("-C")
         .arg(place)
