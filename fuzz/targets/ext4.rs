@@ -1,10 +1,12 @@
 //! The ext4 writer: any tree with any options is planned or refused by a typed error, and nothing is put twice or
-//! behind the end. Another program finds every name with its type, mode, owner, time and content, and no others;
-//! `e2fsck` has nothing to say. A size that is said to be needed is enough, and a block less is not.
+//! behind the end. Another program finds every name with its type, mode, owner, time and content, and no others; the
+//! inodes have the link counts and attributes of the nodes; `e2fsck` has nothing to say. A size that is said to be needed is enough, and a block less is not.
 #![no_main]
 
 #[path = "../../crates/ext4/tests/common/contents.rs"]
 mod contents;
+#[path = "../../crates/ext4/tests/common/inodes.rs"]
+mod inodes;
 #[path = "../../crates/ext4/tests/common/view.rs"]
 mod view;
 
@@ -69,6 +71,9 @@ fn check(tree: &Tree, options: &Options) {
     if COUNT.fetch_add(1, Ordering::Relaxed).is_multiple_of(CHECKED) {
         memory.e2fsck();
     }
+    inodes::compare(tree, &|offset, bytes| {
+        bytes.copy_from_slice(&memory.bytes[offset as usize..][..bytes.len()]);
+    });
     match Ext4::load(Box::new(memory.bytes)) {
         Ok(ext4) => view::compare(tree, &ext4),
         // It does not know values in inodes of their own.

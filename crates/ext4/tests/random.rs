@@ -10,6 +10,9 @@
 
 mod common;
 
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+
 use common::view::compare;
 use common::{Builder, build, device};
 use ext4_view::Ext4;
@@ -191,6 +194,8 @@ proptest! {
         let tree = tree_of(&items);
         let image = build(&tree, &options);
         image.check();
+        let file = File::open(&image.path).unwrap();
+        common::inodes::compare(&tree, &|offset, bytes| file.read_exact_at(bytes, offset).unwrap());
         match Ext4::load_from_path(&image.path) {
             Ok(ext4) => compare(&tree, &ext4),
             // It does not know values in inodes of their own.

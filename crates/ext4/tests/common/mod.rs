@@ -3,6 +3,7 @@
 
 pub(crate) mod builder;
 pub(crate) mod contents;
+pub(crate) mod inodes;
 pub(crate) mod kernel;
 pub(crate) mod view;
 
