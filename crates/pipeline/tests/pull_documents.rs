@@ -4,11 +4,13 @@
 
 mod common;
 
+use std::fs;
 use std::slice::from_ref;
 
 use common::{
-    AMD64, CONFIG, INDEX, LAYER, Layout, MANIFEST, config, describe, digest, index, platform, pulled, refused,
+    AMD64, CONFIG, INDEX, LAYER, Layout, MANIFEST, config, describe, digest, index, pulled, refused,
 };
+use hash::Digest;
 use serde_json::{Value, json};
 
 /// 87 to 92, as far as they are about documents that a layout can hold

@@ -10,8 +10,8 @@ use std::slice::from_ref;
 use std::sync::Mutex;
 
 use common::{
-    AMD64, LAYER, Layout, chain, config, describe, digest, index, named, platform, pull_anew, pull_for,
-    pull_into, pulled, refused,
+    AMD64, LAYER, Layout, chain, describe, digest, named, platform, pull_anew, pull_for, pull_into, pulled,
+    refused,
 };
 use hash::Digest;
 use serde_json::{Value, json};
