@@ -3,7 +3,7 @@
 mod sparse;
 
 use testkit::image::Layer;
-use testkit::tarball::{Header, Tarball, header, record};
+use testkit::tarball::{Tarball, header, record};
 
 use crate::case::{Case, Written, entries, names, refused, tree};
 
