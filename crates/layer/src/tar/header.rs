@@ -180,8 +180,8 @@ mod tests {
     fn names_of_old_go() {
         for (magic, behind, name) in [
             (b"ustar  \0", &b""[..], "name"),
-            (b"ustar  \0", b"00000000017\000000000018\0", "00000000017/name"),
-            (b"ustar  \0", b"00000000017\000000000017\0", "name"),
+            (b"ustar  \0", b"00000000017\x0000000000018\0", "00000000017/name"),
+            (b"ustar  \0", b"00000000017\x0000000000017\0", "name"),
             (b"ustar  \0", b"\x80\0\0\0\0\0\0\0\0\0\0\x01", "name"),
             (b"ustar  \0", b"directory", "directory/name"),
             (b"ustar  \0", b"123456/that/looks/like/a/number", "123456/that/looks/like/a/number/name"),
