@@ -9,7 +9,7 @@ use std::time::Duration;
 use testkit::tools;
 
 use crate::scene::{Scene, UNFLUSHED, names, noise};
-use crate::support::{Said, sha256};
+use crate::support::Said;
 
 /// Runs the build under strace, which lets system calls fail.
 fn injected(scene: &Scene, rules: &[String]) -> Command {

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use testkit::tools;
 
-use crate::scene::{Mounted, Scene, names};
+use crate::scene::{Mounted, Scene};
 use crate::support::Said;
 
 /// Sizes of filesystems in percent of what is to be in them: too small for the first byte, for some of them, for

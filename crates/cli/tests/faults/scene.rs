@@ -163,7 +163,7 @@ pub(crate) fn check_store(store: &Path, about: &str) {
 }
 
 /// A filesystem that is mounted until this is dropped.
-pub(crate) struct Mounted(PathBuf);
+pub(crate) struct Mounted(pub(crate) PathBuf);
 
 impl Mounted {
     pub(crate) fn new(point: &Path, arguments: &[&str]) -> Mounted {

@@ -6,7 +6,7 @@ use std::process::Command;
 use testkit::judge::e2fsck;
 use testkit::tools;
 
-use crate::scene::{Mounted, Scene, UNLADE, check_store, names, noise};
+use crate::scene::{Mounted, Scene, UNLADE, check_store, names};
 use crate::support::{Place, Said, sha256};
 
 #[test]
