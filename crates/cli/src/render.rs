@@ -246,7 +246,7 @@ pub(crate) fn instant(time: std::time::SystemTime) -> String {
 
 /// A path of the host, escaped, so that any bytes are text and can be read back.
 pub(crate) fn path(path: &std::path::Path) -> String {
-    tree::escape(path.as_os_str().as_encoded_bytes()).to_string()
+    escape(path.as_os_str().as_encoded_bytes()).to_string()
 }
 
 /// Rows in columns, two spaces between them; the columns `right` stand at the right.

@@ -52,7 +52,7 @@ fn long_names() -> Vec<Case> {
         ),
         tree(57, "pax before ustar", Tarball::new().pax(&[("path", b"p")]).raw(prefixed.clone(), b""), "p="),
         tree(57, "ustar's prefix", Tarball::new().raw(prefixed.clone(), b""), "pre/ pre/fix/ pre/fix/name="),
-        tree(57, "not ustar's prefix", Tarball::new().raw(prefixed.gnu(), b""), "name="),
+        tree(57, "Go's prefix", Tarball::new().raw(prefixed.gnu(), b""), "pre/ pre/fix/ pre/fix/name="),
         tree(
             57,
             "of one entry alone",

@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
+use std::sync::PoisonError;
 
 use testkit::corpus::workspace;
 
 use crate::SECTIONS;
+use crate::check::ALONE;
 
 /// Lines that this suite has outside of its tables.
 const IN_TESTS: [u16; 4] = [106, 107, 108, 109];
@@ -53,6 +55,7 @@ fn file(test: &str) -> Option<PathBuf> {
 
 #[test]
 fn every_line_has_its_tests() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let cases: BTreeSet<u16> =
         SECTIONS.iter().flat_map(|section| section()).map(|case| case.number).chain(IN_TESTS).collect();
     let rows = rows();
@@ -77,6 +80,7 @@ fn every_line_has_its_tests() {
 /// What other test files have, and this suite cannot: registries, real images.
 #[test]
 fn all_but_registries_are_here() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let cases: BTreeSet<u16> =
         SECTIONS.iter().flat_map(|section| section()).map(|case| case.number).chain(IN_TESTS).collect();
     let missing: Vec<u16> = (1..=94).chain(106..=109).filter(|number| !cases.contains(number)).collect();

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use testkit::tools;
 
-use crate::scene::{Scene, UNFLUSHED, names, noise};
+use crate::scene::{Scene, UNFLUSHED, names};
 use crate::support::Said;
 
 /// Runs the build under strace, which lets system calls fail.
