@@ -29,7 +29,7 @@ pub fn write(tree: &Tree, out: &mut dyn Output) -> Result<u64, Error> {
     write_from(tree, Tree::ROOT, b".", out)
 }
 
-/// Writes the part of a tree that begins at `top`, which the tarball calls `name`; otherwise as [`write`].
+/// Writes the part of a tree that begins at `top`, which the tarball calls `name`; otherwise as [`write()`].
 ///
 /// Of the names of a node those count that lie in this part.
 pub fn write_from(tree: &Tree, top: NodeId, name: &[u8], out: &mut dyn Output) -> Result<u64, Error> {
