@@ -353,10 +353,12 @@ fn holes() {
             let mut map = format!("{n}\n");
             (0..n).for_each(|run| map += &format!("{}\n512\n", run * 8192));
             map += &"\0".repeat(map.len().next_multiple_of(512) - map.len());
-            out.write_all(&pax("GNU.sparse.major", b"1"))?;
-            out.write_all(&pax("GNU.sparse.minor", b"0"))?;
-            out.write_all(&pax("GNU.sparse.name", b"sparse"))?;
-            out.write_all(&pax("GNU.sparse.realsize", (n * 8192).to_string().as_bytes()))?;
+            out.write_all(&testkit::large::pax(&[
+                ("GNU.sparse.major", b"1"),
+                ("GNU.sparse.minor", b"0"),
+                ("GNU.sparse.name", b"sparse"),
+                ("GNU.sparse.realsize", (n * 8192).to_string().as_bytes()),
+            ]))?;
             out.write_all(&header("x", b'0', map.len() as u64 + n * 512, ""))?;
             out.write_all(map.as_bytes())?;
             (0..n).try_for_each(|_| out.write_all(&[1; 512]))
