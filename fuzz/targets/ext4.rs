@@ -1,6 +1,7 @@
 //! The ext4 writer: any tree with any options is planned or refused by a typed error, and nothing is put twice or
 //! behind the end. Another program finds every name with its type, mode, owner, time and content, and no others; the
-//! inodes have the link counts and attributes of the nodes; `e2fsck` has nothing to say. A size that is said to be needed is enough, and a block less is not.
+//! inodes have the link counts and attributes of the nodes; `e2fsck` has nothing to say. A size that is said to be
+//! needed is enough, and a block less is not.
 #![no_main]
 
 #[path = "../../crates/ext4/tests/common/contents.rs"]

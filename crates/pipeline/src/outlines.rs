@@ -42,7 +42,8 @@ impl Outlines {
         }
     }
 
-    /// Looks for them in the store, and merges what they say. `None` if one is missing, damaged, or of a layer that was read in another way.
+    /// Looks for them in the store, and merges what they say. `None` if one is missing, damaged, or of a layer that
+    /// was read in another way.
     pub(crate) fn stored(store: &Store, image: &Image, options: &Options) -> Option<Stored> {
         let (mut known, mut entries) = (Vec::new(), 0);
         for (number, layer) in (0..).zip(image.layers()) {

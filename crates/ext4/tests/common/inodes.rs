@@ -33,14 +33,16 @@ const ACLS: [u8; 2] = [2, 3];
 
 /// Checks the inodes of a filesystem of which `read` fills a buffer from an offset on.
 pub(crate) fn compare(tree: &Tree, read: &dyn Fn(u64, &mut [u8])) {
-    let mut found = Disk::new(read).inodes();
+    // The filesystem gets one if the tree has nothing of that name.
+    let added = tree.entries(Tree::ROOT).is_some_and(|root| !root.contains_key(&b"lost+found"[..]));
+    let mut found = Disk::new(read).inodes(if added { LOST_AND_FOUND } else { LOST_AND_FOUND - 1 });
     found.sort();
     let mut seen = vec![false; tree.table_length()];
     let mut expected = Vec::new();
     let mut walk = tree.walk();
     while let Some(visit) = walk.step() {
         if !std::mem::replace(&mut seen[visit.node.index()], true) {
-            expected.push(expected_inode(tree, tree.node(visit.node), visit.path.is_empty()));
+            expected.push(expected_inode(tree, tree.node(visit.node), added && visit.path.is_empty()));
         }
     }
     expected.sort();
@@ -56,12 +58,12 @@ pub(crate) fn compare(tree: &Tree, read: &dyn Fn(u64, &mut [u8])) {
     }
 }
 
-fn expected_inode(tree: &Tree, node: &Node, is_root: bool) -> Inode {
+fn expected_inode(tree: &Tree, node: &Node, has_another: bool) -> Inode {
     let metadata = &node.metadata;
     let (file_type, links) = match &node.kind {
         Kind::Directory(entries) => {
             let below = entries.values().filter(|&&node| tree.entries(node).is_some()).count();
-            let links = 2 + below + usize::from(is_root);
+            let links = 2 + below + usize::from(has_another);
             // "More than 64,998 subdirectories" are counted as none (`dir_nlink`).
             (0o040_000, if links >= 65_000 { 1 } else { links as u32 })
         }
@@ -103,8 +105,8 @@ impl<'a> Disk<'a> {
         bytes
     }
 
-    /// All inodes in use but those that every filesystem has, and those of values.
-    fn inodes(&self) -> Vec<Inode> {
+    /// All inodes in use but those up to `reserved`, the root excepted, and those of values.
+    fn inodes(&self, reserved: u64) -> Vec<Inode> {
         let superblock = &self.superblock;
         let (count, in_group) = (u64::from(u32_at(superblock, 0)), u64::from(u32_at(superblock, 40)));
         let inode_size = u64::from(u16_at(superblock, 88));
@@ -123,9 +125,9 @@ impl<'a> Disk<'a> {
             }
             let inodes = self.bytes(table * self.block_size, (in_group - unused) * inode_size);
             for (number, inode) in (group * in_group + 1..).zip(inodes.chunks(inode_size as usize)) {
-                let reserved = number <= LOST_AND_FOUND && number != ROOT;
+                let of_tree = number > reserved || number == ROOT;
                 let in_use = u16_at(inode, 26) > 0 && u32_at(inode, 32) & VALUE_INODE == 0;
-                if in_use && !reserved {
+                if in_use && of_tree {
                     found.push(self.inode(inode));
                 }
             }
