@@ -17,8 +17,10 @@ use resolve::Missing;
 impl Tree {
     /// Applies one layer's changes on top of the tree.
     ///
-    /// An error leaves the tree in an unspecified, still consistent state.
+    /// An error leaves the tree in an unspecified, still consistent state. Numbers of nodes from before may mean
+    /// others afterwards.
     pub fn apply(&mut self, layer: u32, changes: Vec<Change>, notes: &mut Notes) -> Result<(), Error> {
+        self.sweep();
         let mut apply = Apply {
             layer,
             hidden: hidden(&changes),

@@ -19,6 +19,7 @@ mod note;
 mod output;
 mod path;
 mod subtree;
+mod sweep;
 pub mod transform;
 mod walk;
 

@@ -87,7 +87,7 @@ pub struct Node {
     pub names: u32,
 }
 
-/// Names a node of one [`Tree`].
+/// Names a node of one [`Tree`], until the next layer is applied to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(pub(crate) u32);
 
@@ -95,13 +95,15 @@ pub struct NodeId(pub(crate) u32);
 #[derive(Debug, Clone)]
 pub struct Tree {
     pub(crate) nodes: Vec<Node>,
+    /// How many nodes there were when those without a name were last dropped.
+    pub(crate) swept: usize,
 }
 
 impl Default for Tree {
     /// Only a root: 0755, 0:0, at the epoch.
     fn default() -> Tree {
         let root = Node { metadata: Metadata::implicit(), kind: Kind::Directory(Directory::new()), names: 1 };
-        Tree { nodes: vec![root] }
+        Tree { nodes: vec![root], swept: 1 }
     }
 }
 

@@ -257,3 +257,26 @@ fn dumps_are_stable() {
         drwxrwxrwt 0:0 - -1 /t/\\x1b\n";
     assert_eq!(tree::Dump(&tree).to_string(), expected);
 }
+
+#[test]
+fn replaced_nodes_give_their_memory_back() {
+    // Names in directories that are replaced and removed over and over, beside some that stay.
+    let names = |number: u32| {
+        let files: String = (0..3_000).map(|name| format!("f d/{name} {number};")).collect();
+        let link = format!("h kept/{number} d/7;");
+        layer(&format!("{files}{link}{}", if number.is_multiple_of(3) { "rm e;" } else { "f e/f e;" }))
+    };
+    let mut tree = Tree::default();
+    for number in 0..50 {
+        tree.apply(number, names(number), &mut Notes::default()).unwrap();
+        assert!(tree.table_length() < 4 * 3_100 + 4_096, "layer {number}: {}", tree.table_length());
+    }
+    let text = show(&tree);
+    let words: Vec<&str> = text.split_whitespace().collect();
+    assert_eq!(words.iter().filter(|word| word.starts_with("d/") && word.ends_with("=49")).count(), 2_999);
+    assert!(words.contains(&"d/7=49(2)") && words.contains(&"kept/49=49(2)"));
+    for number in 0..49 {
+        assert!(words.contains(&format!("kept/{number}={number}").as_str()), "{number}");
+    }
+    assert!(words.contains(&"e/f=e"));
+}
