@@ -22,7 +22,7 @@ pub(crate) use filesystem::{Ext4Args, FilesystemArgs, FormatArgs, ProfileKind};
 pub(crate) use image::{LayerArgs, PullKind, SourceArgs};
 pub(crate) use keep::{Fsck, Gc, History, Images, Rm, Tag};
 pub(crate) use login::{Login, Logout};
-pub(crate) use look::{Inspect, Pull};
+pub(crate) use look::{Dump, Inspect, Pull};
 pub(crate) use push::Push;
 pub(crate) use shell::{Completions, Man};
 
@@ -94,6 +94,7 @@ pub(crate) enum Command {
     Cat(Cat),
     Diff(Diff),
     Export(Box<Export>),
+    Dump(Dump),
     Login(Login),
     Logout(Logout),
     Images(Images),

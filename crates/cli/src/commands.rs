@@ -5,6 +5,7 @@ mod cat;
 mod completions;
 mod copy;
 mod diff;
+mod dump;
 mod export;
 mod fsck;
 mod gc;
@@ -38,6 +39,7 @@ pub(crate) fn run(args: Args) -> Outcome {
         Command::Cat(command) => cat::run(&args.common, &command),
         Command::Diff(command) => diff::run(&args.common, &command),
         Command::Export(command) => export::run(&args.common, &command),
+        Command::Dump(command) => dump::run(&command),
         Command::Login(command) => login::login(&args.common, &command),
         Command::Logout(command) => login::logout(&args.common, &command),
         Command::Images(command) => images::run(&args.common, &command),

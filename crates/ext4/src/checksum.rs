@@ -14,9 +14,9 @@ pub(crate) fn seed(uuid: &[u8; 16]) -> u32 {
     crc32c(!0, uuid)
 }
 
-/// The start of the checksums of one inode and of its blocks (`i_csum_seed`); the generation is always 0.
-pub(crate) fn inode_seed(seed: u32, ino: u32) -> u32 {
-    crc32c(crc32c(seed, &ino.to_le_bytes()), &0u32.to_le_bytes())
+/// The start of the checksums of one inode and of its blocks (`i_csum_seed`). What is written here has generation 0.
+pub(crate) fn inode_seed(seed: u32, ino: u32, generation: u32) -> u32 {
+    crc32c(crc32c(seed, &ino.to_le_bytes()), &generation.to_le_bytes())
 }
 
 #[cfg(test)]

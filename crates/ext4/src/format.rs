@@ -55,6 +55,8 @@ pub(crate) mod compat {
 /// Incompatible features: a system that does not know them must not mount.
 pub(crate) mod incompat {
     pub(crate) const FILETYPE: u32 = 0x2;
+    /// The journal has to be replayed.
+    pub(crate) const RECOVER: u32 = 0x4;
     pub(crate) const EXTENTS: u32 = 0x40;
     pub(crate) const BIT64: u32 = 0x80;
     pub(crate) const FLEX_BG: u32 = 0x200;
@@ -73,9 +75,56 @@ pub(crate) mod ro_compat {
     pub(crate) const HUGE_FILE: u32 = 0x8;
     pub(crate) const DIR_NLINK: u32 = 0x20;
     pub(crate) const EXTRA_ISIZE: u32 = 0x40;
+    pub(crate) const BIGALLOC: u32 = 0x200;
     /// Linux 3.6.
     pub(crate) const METADATA_CSUM: u32 = 0x400;
 }
+
+/// The features' names, as e2fsprogs has them: compatible, incompatible, and those for reading alone.
+pub(crate) const FEATURES: [&[(u32, &str)]; 3] = [
+    &[
+        (0x1, "dir_prealloc"),
+        (compat::HAS_JOURNAL, "has_journal"),
+        (compat::EXT_ATTR, "ext_attr"),
+        (compat::RESIZE_INODE, "resize_inode"),
+        (compat::DIR_INDEX, "dir_index"),
+        (0x200, "sparse_super2"),
+        (0x400, "fast_commit"),
+        (0x800, "stable_inodes"),
+        (0x1000, "orphan_file"),
+    ],
+    &[
+        (incompat::FILETYPE, "filetype"),
+        (incompat::RECOVER, "needs_recovery"),
+        (0x8, "journal_dev"),
+        (0x10, "meta_bg"),
+        (incompat::EXTENTS, "extent"),
+        (incompat::BIT64, "64bit"),
+        (0x100, "mmp"),
+        (incompat::FLEX_BG, "flex_bg"),
+        (incompat::EA_INODE, "ea_inode"),
+        (incompat::CSUM_SEED, "metadata_csum_seed"),
+        (incompat::LARGEDIR, "large_dir"),
+        (0x8000, "inline_data"),
+        (0x1_0000, "encrypt"),
+        (0x2_0000, "casefold"),
+    ],
+    &[
+        (ro_compat::SPARSE_SUPER, "sparse_super"),
+        (ro_compat::LARGE_FILE, "large_file"),
+        (ro_compat::HUGE_FILE, "huge_file"),
+        (0x10, "uninit_bg"),
+        (ro_compat::DIR_NLINK, "dir_nlink"),
+        (ro_compat::EXTRA_ISIZE, "extra_isize"),
+        (0x100, "quota"),
+        (ro_compat::BIGALLOC, "bigalloc"),
+        (ro_compat::METADATA_CSUM, "metadata_csum"),
+        (0x1000, "read-only"),
+        (0x2000, "project"),
+        (0x8000, "verity"),
+        (0x1_0000, "orphan_present"),
+    ],
+];
 
 /// `struct ext4_super_block`.
 #[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned, Clone)]

@@ -1,6 +1,8 @@
-//! `unlade pull` and `inspect`.
+//! `unlade pull`, `inspect` and `dump`.
 
-use clap::Args as ClapArgs;
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, ValueHint};
 
 use super::{IMAGE_HELP, SourceArgs};
 
@@ -40,4 +42,19 @@ pub(crate) struct Inspect {
 
     #[command(flatten)]
     pub(crate) source: SourceArgs,
+}
+
+/// Show a filesystem in a file as text
+///
+/// What is where: the filesystem, its inodes by path with owner, mode, size, time, blocks and attributes. The same
+/// filesystem gives the same text, so that two can be compared. Everything is checked against the bounds of the
+/// filesystem and its checksums; contents of files are not read.
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "Examples:\n  unlade dump rootfs.ext4 | less\n  diff <(unlade dump a.ext4) <(unlade dump b.ext4)"
+)]
+pub(crate) struct Dump {
+    /// The file or block device
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) file: PathBuf,
 }

@@ -1,4 +1,5 @@
-//! Looking into images: `ls`, `cat`, `diff` and `export`, with what umoci unpacks as the judge.
+//! Looking into images: `ls`, `cat`, `diff`, `export`, and into what was built of them: `dump`. What umoci unpacks is
+//! the judge.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
@@ -7,6 +8,7 @@ mod support;
 
 mod cat;
 mod diff;
+mod dump;
 mod export;
 mod known;
 

@@ -26,8 +26,14 @@ pub(crate) fn write(layout: &Layout, tree: &Tree, seed: u32, sink: &mut Sink<'_>
     for (place, inode) in layout.survey.inodes.iter().enumerate().filter(|(_, inode)| inode.directory) {
         let ino = Survey::number(place);
         let packed = repack(layout, tree, ino, inode);
-        let directory =
-            Encoder { layout, tree, ino, parent: inode.parent, seed: inode_seed(seed, ino), packed: &packed };
+        let directory = Encoder {
+            layout,
+            tree,
+            ino,
+            parent: inode.parent,
+            seed: inode_seed(seed, ino, 0),
+            packed: &packed,
+        };
         let mut blocks = layout.blocks_of(ino);
         directory.encode(|bytes| match blocks.next() {
             Some(block) => sink.put(block * u64::from(layout.block_size()), bytes),

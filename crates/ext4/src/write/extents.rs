@@ -34,7 +34,7 @@ pub(crate) fn write_trees(layout: &Layout, seed: u32, sink: &mut Sink<'_>) -> Re
     let each = per_block(layout.options.block_size);
     let mut bytes = vec![0; size as usize];
     for tree in &layout.placed.extent_trees {
-        let seed = inode_seed(seed, tree.ino);
+        let seed = inode_seed(seed, tree.ino, 0);
         build(of(&layout.placed.extents, tree.ino), &tree.blocks, each, |block, depth, entries| {
             bytes.fill(0);
             match entries {

@@ -33,7 +33,7 @@ pub(crate) fn write_tables(
                 INO_ROOT | INO_FIRST.. => subject(layout, tree, ino, layout.survey.inode(ino), seed)?,
                 _ => Inode::new_zeroed(),
             };
-            let checksum = crc32c(inode_seed(seed, ino), inode.as_bytes());
+            let checksum = crc32c(inode_seed(seed, ino, 0), inode.as_bytes());
             inode.checksum_lo = (checksum as u16).into();
             if inode.extra_isize.get() >= 4 {
                 inode.checksum_hi = ((checksum >> 16) as u16).into();

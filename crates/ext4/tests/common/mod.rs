@@ -15,8 +15,8 @@ use std::process::{Command, Output as Ran};
 
 pub(crate) use builder::{Builder, device, meta, with_xattrs};
 pub(crate) use contents::{bytes_in, bytes_of};
-use tree::{Output, Span, Tree};
-use unlade_ext4::{Layout, Options};
+use tree::{Input, Output, Span, Tree};
+use unlade_ext4::{Filesystem, Layout, Options, ReadError};
 
 /// A sparse file, which notes what was put and checks that nothing is put twice.
 pub(crate) struct Disk {
@@ -65,6 +65,23 @@ pub(crate) fn build(tree: &Tree, options: &Options) -> Image {
     Image { directory, path, layout, writes: disk.writes, copies: disk.copies }
 }
 
+/// A file to read from.
+struct Bytes(File);
+
+impl Input for Bytes {
+    fn read(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        self.0.read_exact_at(buffer, offset)
+    }
+}
+
+/// What the reader says of a filesystem in a file.
+pub(crate) fn dump(path: &HostPath) -> Result<String, ReadError> {
+    let bytes = Bytes(File::open(path).unwrap());
+    let mut text = Vec::new();
+    Filesystem::open(&bytes)?.dump(&mut text)?;
+    Ok(String::from_utf8(text).unwrap())
+}
+
 /// Runs a program; `None` if the machine lacks it, which is an error where `CI` is set.
 pub(crate) fn run(program: &str, arguments: &[&str]) -> Option<Ran> {
     let found = ["/usr/sbin", "/sbin", "/usr/bin", "/bin"].map(|dir| HostPath::new(dir).join(program));
@@ -108,6 +125,11 @@ impl Image {
             assert_eq!(ran.status.code(), Some(0), "{}", text(&ran));
         }
         self
+    }
+
+    /// What the reader says of it.
+    pub(crate) fn dump(&self) -> Result<String, ReadError> {
+        dump(&self.path)
     }
 
     pub(crate) fn debugfs(&self, command: &str) -> String {
