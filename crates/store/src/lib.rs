@@ -25,6 +25,7 @@
 
 mod format;
 mod open;
+mod temporary;
 
 mod blobs;
 mod known;
