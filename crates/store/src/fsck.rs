@@ -107,12 +107,13 @@ impl Checked {
         let mut findings = Vec::new();
         let mut documents = Documents::default();
         let shared = store.share_sweep_lock();
-        self.check_layout(&mut findings);
         let needed = self.check_tags(&mut documents, &mut findings);
         bytes::check_names(store, &mut findings)?;
         own::check(store, options.is_outline, &mut findings)?;
         let blobs = store.blobs()?;
         drop(shared);
+        // Last: whoever sees what is in a store that is just being made sees its mark as well.
+        self.check_layout(&blobs, &mut findings);
 
         let mut report = Report { blobs: blobs.len(), ..Report::default() };
         for (digest, size) in &blobs {
@@ -133,9 +134,13 @@ impl Checked {
         Ok(report)
     }
 
-    fn check_layout(&self, findings: &mut Vec<Finding>) {
+    fn check_layout(&self, blobs: &[(Digest, u64)], findings: &mut Vec<Finding>) {
+        let is_empty =
+            || blobs.is_empty() && self.store.read_index().is_ok_and(|listing| listing.raw().is_empty());
         match self.store.check_layout() {
             Ok(true) => {}
+            // Nothing was ever in it: whoever was making it was killed, or is about to mark it.
+            Ok(false) if is_empty() => {}
             Ok(false) => findings.push(Finding::NoLayout),
             Err(error) => findings.push(Finding::BadLayout { cause: finding::chain(&error) }),
         }

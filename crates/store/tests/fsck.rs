@@ -338,6 +338,28 @@ fn a_file_that_cannot_be_read_is_a_finding() {
 }
 
 #[test]
+fn a_store_that_is_just_being_made_is_clean() {
+    // As far as whoever makes it has come; the mark comes last.
+    for made in [&[][..], &["unlade/lock"], &["unlade/lock", "blobs/sha256/"]] {
+        for index in [false, true] {
+            let place = Place::new();
+            fs::create_dir(place.path()).unwrap();
+            for name in made {
+                let path = place.path().join(name);
+                fs::create_dir_all(if name.ends_with('/') { &path } else { path.parent().unwrap() }).unwrap();
+                if !name.ends_with('/') {
+                    File::create(path).unwrap();
+                }
+            }
+            if index {
+                fs::write(place.path().join("index.json"), r#"{"schemaVersion":2,"manifests":[]}"#).unwrap();
+            }
+            assert_eq!(check(&place).findings, [], "{made:?} {index}");
+        }
+    }
+}
+
+#[test]
 fn what_is_no_store_is_not_checked() {
     let directory = tempfile::tempdir().unwrap();
     File::create(directory.path().join("letter")).unwrap();
