@@ -260,6 +260,7 @@ pub(crate) fn table<const N: usize>(rows: &[[String; N]], right: &[usize]) -> St
     let mut text = String::new();
     for row in rows {
         let cells: Vec<String> = (0..N)
+            .filter(|column| widths[*column] > 0)
             .map(|column| match (right.contains(&column), widths[column]) {
                 (true, width) => format!("{:>width$}", row[column]),
                 (false, width) => format!("{:<width$}", row[column]),

@@ -2,8 +2,19 @@
 //! language around them.
 
 /// The fields of an image.
-const IMAGES: [&str; 10] =
-    ["Name", "Repository", "Tag", "Digest", "Platform", "Size", "Bytes", "Created", "Used", "State"];
+const IMAGES: [&str; 11] = [
+    "Name",
+    "Repository",
+    "Tag",
+    "Digest",
+    "Platform",
+    "Size",
+    "Bytes",
+    "Created",
+    "Used",
+    "Rootfs",
+    "State",
+];
 
 /// What is printed for each thing.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -14,6 +14,7 @@ use support::schema::conforms;
 use support::{Place, unescaped};
 use testkit::image::{Layer, Tar, write_layout};
 use testkit::registry::debian::Server;
+use testkit::registry::{FakeRegistry, fault};
 
 /// The JSON that a command prints.
 #[track_caller]
@@ -308,6 +309,60 @@ fn an_output_of_any_bytes_is_told_without_loss() {
     assert_eq!(summary["output"], "out\\xff\\n.tar");
     assert_eq!(unescaped(summary["output"].as_str().unwrap()), name);
     assert!(place.path(".").join(OsStr::from_bytes(name)).exists());
+}
+
+#[test]
+fn what_a_killed_run_left_of_its_store_goes_with_the_next() {
+    let place = Place::new();
+    fs::create_dir(place.path("tmp")).unwrap();
+    let stores = || {
+        let mut names: Vec<String> = fs::read_dir(place.path("tmp"))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    };
+    let run = |name: &str| {
+        let mut build = place.command(&["build", name, "-o", "x.tar", "--no-store", "-q"]);
+        build.env("TMPDIR", place.path("tmp"));
+        build
+    };
+    // A registry that falls silent in the middle of a layer.
+    let registry = FakeRegistry::start();
+    let name = format!("{}/app:v1", registry.host());
+    place.done(&["push", "oci:image", &name, "-q"]);
+    let layer = layers(&place)[0].clone();
+    registry.always(&format!("blobs/{layer}"), fault::hang(10));
+    let mut hanging = [run(&name).spawn().unwrap(), run(&name).spawn().unwrap()];
+    let arrived = || {
+        let parts = stores().into_iter().map(|name| place.path("tmp").join(name).join("unlade/parts"));
+        parts.filter(|parts| fs::read_dir(parts).is_ok_and(|entries| entries.count() > 0)).count() == 2
+    };
+    while !arrived() {
+        assert!(hanging.iter_mut().all(|child| child.try_wait().unwrap().is_none()));
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    let both = stores();
+    hanging[0].kill().unwrap();
+    hanging[0].wait().unwrap();
+    assert_eq!(stores(), both, "nobody could tidy up");
+    // Others are none of ours: a file, a link, other names.
+    fs::write(place.path("tmp/.unlade-store-file"), "").unwrap();
+    fs::create_dir(place.path("elsewhere")).unwrap();
+    std::os::unix::fs::symlink(place.path("elsewhere"), place.path("tmp/.unlade-store-link")).unwrap();
+    fs::create_dir(place.path("tmp/.unlade-stores")).unwrap();
+
+    assert!(run("oci:image").status().unwrap().success());
+    let left = stores();
+    let (others, living): (Vec<_>, Vec<_>) = left.into_iter().partition(|name| !both.contains(name));
+    assert_eq!(others, [".unlade-store-file", ".unlade-store-link", ".unlade-stores"]);
+    assert_eq!(living.len(), 1, "that of the living one stays");
+    hanging[1].kill().unwrap();
+    hanging[1].wait().unwrap();
+    assert!(run("oci:image").status().unwrap().success());
+    assert_eq!(stores(), others);
+    assert!(place.path("elsewhere").exists());
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! Four processes at a time pull, build, tag, untag, sweep and check one store, and are killed at random. Whatever
-//! happens, every check finds it clean, and in the end every name builds what it names.
+//! Four processes at a time pull, build, with and without `--cache`, tag, untag, sweep and check one store, and are
+//! killed at random. Whatever happens, every check finds it clean, and in the end every name builds what it names.
 //!
 //! Twenty seconds of it run with all tests; `UNLADE_TOGETHER=120 cargo test -p unlade --test together` is longer.
 
@@ -68,11 +68,13 @@ fn action(names: &[String], worker: u64, dice: &mut Dice) -> (&'static str, Vec<
     let other = format!("localhost/tagged:{}", dice.roll(8));
     let words = |words: &[&str]| words.iter().map(|word| word.to_string()).collect::<Vec<_>>();
     let output = format!("rootfs{worker}.{}", if dice.roll(2) == 0 { "ext4" } else { "tar" });
+    let cache: &[&str] = if dice.roll(2) == 0 { &["--cache"] } else { &[] };
+    let build = |image: &str| words(&[&["build", image, "-o", &output], cache].concat());
     match dice.roll(14) {
         0 | 1 => ("pull", words(&["pull", &name]), &[0]),
-        2..=4 => ("build", words(&["build", &name, "-o", &output]), &[0]),
+        2..=4 => (if cache.is_empty() { "build" } else { "build --cache" }, build(&name), &[0]),
         // Its blobs are needed by nobody else.
-        5 | 6 => ("build a layout", words(&["build", &layout, "-o", &output]), &[0]),
+        5 | 6 => ("build a layout", build(&layout), &[0]),
         // Another process may just have taken the name away.
         7 => ("tag", words(&["tag", &name, &other]), &[0, 4]),
         8 => ("rm", words(&["rm", if dice.roll(2) == 0 { &name } else { &other }]), &[0, 4]),
@@ -138,8 +140,11 @@ fn together_and_killed() {
     let stored = place.done(&["images", "--format", "{{.Name}} {{.Digest}}"]).out;
     for line in stored.lines() {
         let (name, digest) = line.split_once(' ').unwrap();
-        place.done(&["build", name, "-o", "built.ext4", "--pull", "never", "-q"]);
-        assert_eq!(sha256(&place.path("built.ext4")), wanted[digest], "{name}");
+        // From the layers, from what was left, and at least once from what this left.
+        for cache in [&[][..], &["--cache"], &["--cache"]] {
+            place.done(&[&["build", name, "-o", "built.ext4", "--pull", "never", "-q"], cache].concat());
+            assert_eq!(sha256(&place.path("built.ext4")), wanted[digest], "{name} {cache:?}");
+        }
     }
     // What the killed ones left is gone with the next sweep, but for parts, which are kept for a day.
     place.done(&["gc"]);

@@ -97,6 +97,7 @@ fn finish(
         scratch_bytes: contents.scratch_bytes(),
         filesystem: None,
         unkept: Unkept::default(),
+        not_remembered: None,
         notes,
     };
     job.write(&tree, contents, target, &mut built)?;

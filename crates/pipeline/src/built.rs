@@ -1,5 +1,7 @@
 //! What a build says of itself.
 
+use std::sync::Arc;
+
 use hash::Digest;
 use tree::{Kind, Notes, Tree};
 
@@ -24,6 +26,8 @@ pub struct Built {
     pub filesystem: Option<Filesystem>,
     /// What a directory of the host could not hold.
     pub unkept: Unkept,
+    /// Why it could not be left in the store for the next build, if it was to be and could not.
+    pub not_remembered: Option<Arc<store::Error>>,
     /// What was noticed.
     pub notes: Notes,
 }

@@ -20,6 +20,7 @@ mod pipe;
 pub mod prebuilt;
 mod publish;
 pub mod pull;
+pub mod reuse;
 pub mod scratch;
 mod sieve;
 pub mod source;

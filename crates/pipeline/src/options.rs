@@ -24,6 +24,8 @@ pub struct Options {
     pub scratch: Scratch,
     /// Whether an image without any file is built rather than refused.
     pub allow_empty: bool,
+    /// Whether what is built is left in the store for [`reuse`](crate::reuse::reuse): a file alone can be.
+    pub remember: bool,
 }
 
 impl Options {
@@ -244,6 +246,7 @@ mod tests {
             latest_mtime: None,
             scratch: Scratch::Beside,
             allow_empty: false,
+            remember: false,
         };
         let read = "devices=kept overlay-xattrs=dropped selinux=dropped rootless-xattrs=dropped \
                     lazy-metadata=dropped latest-mtime=none";

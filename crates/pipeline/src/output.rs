@@ -5,6 +5,7 @@
 
 mod copy;
 mod place;
+pub(crate) mod sparse;
 mod stream;
 
 use std::fs::File;
@@ -49,7 +50,7 @@ fn reserve(file: &File, offset: u64, length: u64) -> io::Result<()> {
 
 /// Lets the kernel begin to write a part of the output to the disk. The end of a build waits for that anyway;
 /// begun early, it goes on while the rest is being made.
-fn write_out(file: &File, offset: u64, length: u64) {
+pub(crate) fn write_out(file: &File, offset: u64, length: u64) {
     if let Some(length) = NonZeroU64::new(length).filter(|length| length.get() >= WRITTEN_OUT_MIN) {
         // The name of the advice is of what it does once the bytes are on the disk; these are not yet.
         let _ = rustix::fs::fadvise(file, offset, Some(length), Advice::DontNeed);

@@ -100,8 +100,21 @@ impl Unpublished {
     /// Makes the bytes durable and lets the name mean them.
     pub(crate) fn publish(self) -> io::Result<()> {
         self.file.sync_all()?;
+        match self.rename()? {
+            Some(path) => sync_directory(&path),
+            None => Ok(()),
+        }
+    }
+
+    /// Lets the name mean the bytes, for whoever finds out by himself if a crash of the machine has damaged them.
+    pub(crate) fn publish_unflushed(self) -> io::Result<()> {
+        self.rename().map(drop)
+    }
+
+    /// Gives the name that the file has then; a device has always had its own.
+    fn rename(self) -> io::Result<Option<PathBuf>> {
         let (path, from) = match self.place {
-            Place::Device => return Ok(()),
+            Place::Device => return Ok(None),
             Place::Nameless { path } => {
                 // A link cannot replace a name, a rename can: so a name beside it for a moment.
                 let beside = scratch::Registered::beside(&path);
@@ -112,7 +125,7 @@ impl Unpublished {
         };
         fs::rename(from.path(), &path)?;
         from.keep();
-        sync_directory(&path)
+        Ok(Some(path))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::path::Path;
+use std::sync::Arc;
 
 use oci::Image;
 use store::Store;
@@ -17,6 +18,7 @@ use crate::options::{Erofs, Ext4, Format, Options, Target};
 use crate::outlines::Outlines;
 use crate::output::{FileOutput, Places, StreamOutput, copying};
 use crate::publish::Unpublished;
+use crate::reuse;
 use crate::spool::Spool;
 
 /// What is built.
@@ -103,9 +105,9 @@ impl Job<'_> {
                 other => Error::Ext4(other),
             })
         })?;
-        output.publish().map_err(fail)?;
-
         built.output_bytes = layout.size();
+        self.publish(output, path, built)?;
+
         built.notes.count(Remark::TimeClamped, layout.clamped_times());
         built.notes.count(Remark::XattrUnsupported, layout.dropped_xattrs());
         built.filesystem = Some(Filesystem {
@@ -140,9 +142,9 @@ impl Job<'_> {
                 other => Error::Erofs(other),
             })
         })?;
-        output.publish().map_err(fail)?;
-
         built.output_bytes = layout.size();
+        self.publish(output, path, built)?;
+
         built.notes.count(Remark::XattrUnsupported, layout.dropped_xattrs());
         built.filesystem = Some(Filesystem {
             uuid,
@@ -165,7 +167,18 @@ impl Job<'_> {
                 other => Error::Tar(other),
             })
         })?;
-        output.publish().map_err(fail)
+        self.publish(output, path, built)
+    }
+
+    /// Leaves what is written in the store if that is wanted, and publishes it: in this order, since nobody can change
+    /// what has no name.
+    fn publish(&self, output: Unpublished, path: &Path, built: &mut Built) -> Result<(), Error> {
+        if self.options.remember
+            && let Err(error) = reuse::remember(self, &output.file, built.output_bytes)
+        {
+            built.not_remembered = Some(Arc::new(error));
+        }
+        output.publish().map_err(|cause| Error::Output { path: path.into(), cause })
     }
 
     /// Lets a format's writer write a file, and brings the contents to the places that it gives them.

@@ -63,6 +63,7 @@ fn options(format: Format) -> Options {
         latest_mtime: None,
         scratch: Scratch::Beside,
         allow_empty: true,
+        remember: false,
     }
 }
 

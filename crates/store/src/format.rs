@@ -154,6 +154,16 @@ impl Paths {
         self.outlines().join(flat(blob))
     }
 
+    /// Rootfs that were built from images.
+    pub(crate) fn all_rootfs(&self) -> PathBuf {
+        self.own().join("rootfs")
+    }
+
+    /// The rootfs that an image gave, built in the way that `key` stands for.
+    pub(crate) fn rootfs(&self, manifest: &Digest, key: &Digest) -> PathBuf {
+        self.all_rootfs().join(format!("{}.{}", flat(manifest), flat(key)))
+    }
+
     pub(crate) fn uses(&self) -> PathBuf {
         self.own().join("used")
     }
@@ -168,6 +178,12 @@ impl Paths {
 pub(crate) fn unflat(name: &OsStr) -> Option<Digest> {
     let (algorithm, hex) = name.to_str()?.split_once('-')?;
     format!("{algorithm}:{hex}").parse().ok()
+}
+
+/// The same for two of them.
+pub(crate) fn unflat_pair(name: &OsStr) -> Option<(Digest, Digest)> {
+    let (one, two) = name.to_str()?.split_once('.')?;
+    Some((unflat(OsStr::new(one))?, unflat(OsStr::new(two))?))
 }
 
 fn flat(digest: &Digest) -> String {

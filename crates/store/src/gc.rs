@@ -1,11 +1,13 @@
 //! Removing what nobody needs: a plan first, then the deed.
 //!
 //! What the tags lead to is needed, and what a running process holds (a lease). All the rest goes:
-//! blobs, what is known of them, and what killed processes left. Who wants to have room names an age or a size, and
+//! blobs, what is known of them, what was built from them, and what killed processes left. Who wants to have room names an age or a size, and
 //! then the images go too that were not used for the longest time.
 //!
 //! The order of the deed lets it be killed at any point: the list of tags is replaced, in one piece and for good,
 //! before the first blob goes that a tag led to.
+
+mod room;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -14,14 +16,14 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use hash::Digest;
-use oci::Descriptor;
 
 use crate::error::Error;
 use crate::format::unflat;
 use crate::images::list;
 use crate::open::{Store, json};
-use crate::reach::{Documents, Root};
-use crate::tags::Tag;
+use crate::reach::Documents;
+use crate::rootfs::Rootfs;
+use room::{Candidate, Room, candidates};
 
 /// How long what has arrived of a blob is kept for whoever goes on with it. Somebody tries again within a day, or
 /// not at all.
@@ -39,9 +41,9 @@ pub(crate) fn patience() -> impl Fn() -> ControlFlow<()> {
 /// What the caller decides.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// Images that were not used for this long lose their names.
+    /// Images that were not used for this long lose their names, and rootfs go.
     pub older_than: Option<Duration>,
-    /// Images lose their names, the one first that was not used for the longest time, until the others need no
+    /// Images lose their names and rootfs go, what was not used for the longest time first, until the others need no
     /// more bytes than this.
     pub keep_bytes: Option<u64>,
 }
@@ -55,10 +57,12 @@ pub struct Plan {
     pub blobs: Vec<(Digest, u64)>,
     /// Other files of the store.
     pub files: Vec<Leftover>,
-    /// Bytes of the blobs that stay.
+    /// Bytes of the blobs and rootfs that stay.
     pub kept_bytes: u64,
     /// How many blobs stay.
     pub kept_blobs: usize,
+    /// How many rootfs stay.
+    pub kept_rootfs: usize,
 }
 
 /// An image that loses its names.
@@ -92,6 +96,8 @@ pub enum LeftoverKind {
     Temporary,
     /// What was known of a blob that is gone.
     Known,
+    /// A rootfs of an image that is gone, or that was not used for long.
+    Rootfs,
 }
 
 impl Plan {
@@ -126,16 +132,6 @@ impl Store {
     }
 }
 
-/// An image with names, as a plan weighs it.
-struct Candidate {
-    digest: Digest,
-    names: Vec<String>,
-    used: Option<SystemTime>,
-    /// Whether it may lose them: not one that a running process needs, or that another tool named.
-    may_go: bool,
-    needs: BTreeSet<Digest>,
-}
-
 fn plan(store: &Store, options: &Options, now: SystemTime) -> Result<Plan, Error> {
     let mut documents = Documents::default();
     let leases = store.leases()?;
@@ -147,39 +143,19 @@ fn plan(store: &Store, options: &Options, now: SystemTime) -> Result<Plan, Error
     let blobs: BTreeMap<Digest, u64> = store.blobs()?.into_iter().collect();
 
     let mut candidates = candidates(store, &mut documents, &leases.held)?;
+    let mut rootfs = store.all_rootfs()?;
     let mut plan = Plan::default();
-    let mut evict = |candidate: Candidate| {
-        let Candidate { digest, names, used, .. } = candidate;
-        plan.images.push(Eviction { digest, names, used });
-    };
     if let Some(age) = options.older_than {
-        let old = |candidate: &mut Candidate| {
-            candidate.may_go
-                && candidate.used.is_some_and(|used| now.duration_since(used).is_ok_and(|since| since > age))
+        let old = |used: Option<SystemTime>| {
+            used.is_some_and(|used| now.duration_since(used).is_ok_and(|since| since > age))
         };
-        candidates.extract_if(.., old).for_each(&mut evict);
+        let gone = candidates.extract_if(.., |image| image.may_go && old(image.used)).collect();
+        plan.evict(gone, rootfs.extract_if(.., |rootfs| old(rootfs.used)).collect());
     }
     if let Some(bytes_max) = options.keep_bytes {
-        let mut users: BTreeMap<Digest, usize> = BTreeMap::new();
-        let all = candidates.iter().flat_map(|candidate| &candidate.needs).chain(&needed);
-        all.for_each(|digest| *users.entry(*digest).or_default() += 1);
-        let size = |digest: &Digest| blobs.get(digest).copied().unwrap_or_default();
-        let mut bytes: u64 = users.keys().map(size).sum();
-        candidates.sort_by_key(|candidate| (candidate.used, candidate.digest));
-        let least_used = |candidate: &mut Candidate| {
-            let goes = candidate.may_go && bytes > bytes_max;
-            if goes {
-                for digest in &candidate.needs {
-                    let left = users.entry(*digest).or_insert(1);
-                    *left -= 1;
-                    if *left == 0 {
-                        bytes -= size(digest);
-                    }
-                }
-            }
-            goes
-        };
-        candidates.extract_if(.., least_used).for_each(&mut evict);
+        let room = Room { blobs: &blobs, needed: &needed };
+        let (images, gone) = room.make(bytes_max, &mut candidates, &mut rootfs);
+        plan.evict(images, gone);
     }
     needed.extend(candidates.into_iter().flat_map(|candidate| candidate.needs));
 
@@ -196,6 +172,14 @@ fn plan(store: &Store, options: &Options, now: SystemTime) -> Result<Plan, Error
                 None => plan.leave(entry.path(), LeftoverKind::Temporary),
             }
         }
+    }
+    // A rootfs goes with its image.
+    let (stay, go): (Vec<_>, Vec<_>) = rootfs.into_iter().partition(|rootfs| kept.contains(&rootfs.manifest));
+    plan.kept_rootfs = stay.len();
+    plan.kept_bytes += stay.iter().map(|rootfs| rootfs.bytes).sum::<u64>();
+    plan.evict(Vec::new(), go);
+    for path in store.rootfs_leftovers()? {
+        plan.leave(path, LeftoverKind::Temporary);
     }
     for entry in list(&store.paths.parts())? {
         let held = unflat(&entry.file_name()).is_some_and(|digest| leases.held.contains(&digest));
@@ -215,6 +199,18 @@ fn plan(store: &Store, options: &Options, now: SystemTime) -> Result<Plan, Error
 }
 
 impl Plan {
+    fn evict(&mut self, images: Vec<Candidate>, rootfs: Vec<Rootfs>) {
+        let evicted =
+            images.into_iter().map(|Candidate { digest, names, used, .. }| Eviction { digest, names, used });
+        self.images.extend(evicted);
+        let removed = rootfs.into_iter();
+        self.files.extend(removed.map(|Rootfs { path, bytes, .. }| Leftover {
+            path,
+            bytes,
+            kind: LeftoverKind::Rootfs,
+        }));
+    }
+
     fn leave(&mut self, path: PathBuf, kind: LeftoverKind) {
         // A directory is nothing that this program makes there.
         if let Ok(found) = fs::symlink_metadata(&path)
@@ -223,36 +219,6 @@ impl Plan {
             self.files.push(Leftover { path, bytes: found.len(), kind });
         }
     }
-}
-
-/// The images that have names, each once.
-fn candidates(
-    store: &Store,
-    documents: &mut Documents,
-    held: &BTreeSet<Digest>,
-) -> Result<Vec<Candidate>, Error> {
-    let mut candidates: Vec<Candidate> = Vec::new();
-    let mut known: BTreeMap<Digest, usize> = BTreeMap::new();
-    for (root, entry) in store.roots()? {
-        let needs = documents.needs(store, &root)?;
-        let Root { name, link, .. } = root;
-        let ours = serde_json::from_value::<Descriptor>(entry).ok().and_then(Tag::read).is_some();
-        let place = *known.entry(link.digest).or_insert_with(|| {
-            candidates.push(Candidate {
-                digest: link.digest,
-                names: Vec::new(),
-                used: store.last_use(&link.digest),
-                may_go: !held.contains(&link.digest),
-                needs: BTreeSet::new(),
-            });
-            candidates.len() - 1
-        });
-        let candidate = &mut candidates[place];
-        candidate.names.push(name);
-        candidate.may_go &= ours;
-        candidate.needs.extend(needs);
-    }
-    Ok(candidates)
 }
 
 fn act(store: &Store, plan: &Plan) -> Result<(), Error> {

@@ -29,6 +29,8 @@ pub struct Stored {
     pub used: Option<SystemTime>,
     /// How many of its blobs are not in the store.
     pub missing: usize,
+    /// Bytes on the disk of the rootfs that were built from it and are remembered.
+    pub rootfs_bytes: u64,
 }
 
 impl Store {
@@ -36,11 +38,13 @@ impl Store {
     pub fn images(&self) -> Result<Vec<Stored>, Error> {
         let _shared = self.share_sweep_lock();
         let mut documents = Documents::default();
-        Ok(self
+        let mut found: Vec<Stored> = self
             .roots()?
             .iter()
             .map(|(root, entry)| self.describe_root(&mut documents, root, entry))
-            .collect())
+            .collect();
+        self.weigh_rootfs(&mut found)?;
+        Ok(found)
     }
 
     /// All images that have no name and belong to none that has one: of layouts and archives, or such whose name
@@ -61,7 +65,17 @@ impl Store {
             }
         }
         found.sort_by_key(|image| (image.used, image.digest));
+        self.weigh_rootfs(&mut found)?;
         Ok(found)
+    }
+
+    fn weigh_rootfs(&self, images: &mut [Stored]) -> Result<(), Error> {
+        let all = self.all_rootfs()?;
+        for image in images {
+            let of_image = all.iter().filter(|rootfs| rootfs.manifest == image.digest);
+            image.rootfs_bytes = of_image.map(|rootfs| rootfs.bytes).sum();
+        }
+        Ok(())
     }
 
     /// The image whose manifest has this digest, with or without a name. `None` if it is not in the store.
@@ -145,7 +159,7 @@ impl Store {
         };
         documents.walk(self, &root.link, seen, |_, _| {});
         let (digest, used) = (root.link.digest, self.last_use(&root.link.digest));
-        Stored { name, digest, platform: None, bytes, created: None, used, missing }
+        Stored { name, digest, platform: None, bytes, created: None, used, missing, rootfs_bytes: 0 }
     }
 
     fn describe_image(&self, name: Option<String>, image: &Image) -> Stored {
@@ -164,6 +178,7 @@ impl Store {
             created: image.config.created.clone(),
             used: self.last_use(&digest),
             missing: layers.iter().filter(is_missing).count(),
+            rootfs_bytes: 0,
         }
     }
 

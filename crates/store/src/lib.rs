@@ -10,6 +10,7 @@
 //! unlade/parts/sha256-e3b0c4…    blobs that are arriving; locked by whoever fetches them
 //! unlade/diff-ids/sha256-e3b0c4… the verified digest of what a blob expands to
 //! unlade/outlines/sha256-e3b0c4… what the layer in a blob changes, without its files' bytes
+//! unlade/rootfs/sha256-…          what was built from images, for who builds the same again
 //! unlade/used/sha256-e3b0c4…     as old as the last use of the image with this manifest
 //! unlade/leases/PID-…            what a running process needs; locked by it
 //! unlade/lock                    held while index.json is rewritten
@@ -25,6 +26,7 @@
 
 mod format;
 mod open;
+mod temporary;
 
 mod blobs;
 mod known;
@@ -34,6 +36,7 @@ mod tags;
 mod images;
 mod lease;
 mod reach;
+mod rootfs;
 
 pub mod fsck;
 pub mod gc;
@@ -46,4 +49,5 @@ pub use error::Error;
 pub use images::Stored;
 pub use open::Store;
 pub use resolve::{INDEX_DEPTH_MAX, Resolved, resolve};
+pub use rootfs::Rootfs;
 pub use tags::{INDEX_ANNOTATION, Tag};

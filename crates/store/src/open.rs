@@ -12,6 +12,7 @@ use hash::Digest;
 use crate::error::Error;
 use crate::format::{self, Layout, Listing, Paths};
 use crate::lease::Lease;
+use crate::temporary::Temporary;
 
 /// A directory of images. Threads may share it, and so may processes.
 #[derive(Debug)]
@@ -24,7 +25,7 @@ pub struct Store {
     /// What no sweep may take away as long as this object is used.
     pub(crate) lease: Mutex<Lease>,
     /// Held for its `Drop`, which removes the directory.
-    _temporary: Option<tempfile::TempDir>,
+    _temporary: Option<Temporary>,
 }
 
 impl Store {
@@ -50,13 +51,9 @@ impl Store {
     }
 
     /// Makes a store for one run, in `parent` or else where temporary files go. It is removed when dropped,
-    /// and never flushed to the disk.
+    /// and never flushed to the disk. What killed runs left there goes.
     pub fn temporary(parent: Option<&Path>) -> Result<Store, Error> {
-        let parent = parent.map_or_else(env::temp_dir, PathBuf::from);
-        let directory = tempfile::Builder::new()
-            .prefix(".unlade-store-")
-            .tempdir_in(&parent)
-            .map_err(Error::io("make a temporary directory in", &parent))?;
+        let directory = Temporary::new(parent)?;
         let path = directory.path().to_path_buf();
         Store::open_at(&path, Some(directory))
     }
@@ -66,7 +63,7 @@ impl Store {
         &self.paths.root
     }
 
-    fn open_at(path: &Path, temporary: Option<tempfile::TempDir>) -> Result<Store, Error> {
+    fn open_at(path: &Path, temporary: Option<Temporary>) -> Result<Store, Error> {
         let store = Store::unchecked(path, temporary);
         if !store.check_layout()? {
             store.create()?;
@@ -75,7 +72,7 @@ impl Store {
     }
 
     /// A store of which nothing is known, not even whether it is one.
-    pub(crate) fn unchecked(path: &Path, temporary: Option<tempfile::TempDir>) -> Store {
+    pub(crate) fn unchecked(path: &Path, temporary: Option<Temporary>) -> Store {
         let durable = temporary.is_none();
         let (fresh, lease) = (Mutex::default(), Mutex::default());
         Store { paths: Paths::new(path), durable, fresh, lease, _temporary: temporary }

@@ -6,6 +6,7 @@ mod common;
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
+use std::io::Read;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use common::{Place, Put, put};
@@ -16,8 +17,13 @@ use unlade_store::fsck::{Checked, Depth, Finding, Options, Report};
 
 fn check_at(place: &Place, depth: Depth) -> Report {
     let is_outline = |bytes: &[u8]| bytes == b"outline";
-    let options =
-        Options { depth, is_outline: &is_outline, verified: &BTreeSet::new(), progress: &|_, _| {} };
+    let is_rootfs = |mut file: &File, depth| {
+        let mut text = String::new();
+        file.read_to_string(&mut text).is_ok()
+            && (text == "rootfs" || text == "damaged" && depth == Depth::References)
+    };
+    let (is_outline, is_rootfs) = (&is_outline, &is_rootfs);
+    let options = Options { depth, is_outline, is_rootfs, verified: &BTreeSet::new(), progress: &|_, _| {} };
     Checked::new(&place.path()).unwrap().check(&options).unwrap()
 }
 
@@ -196,6 +202,28 @@ const BROKEN: &[Case] = &[
         &[],
     ),
     (
+        "a rootfs that is whole and two that are not",
+        |place, one| {
+            place.rootfs(one, "a", "rootfs");
+            place.rootfs(one, "b", "damaged");
+            place.rootfs(one, "c", "");
+        },
+        &["warning rootfs-damaged", "warning rootfs-damaged"],
+        &[],
+        &[],
+    ),
+    (
+        "a rootfs of an image that is gone, which is for the next sweep",
+        |place, _| {
+            let gone = put(&place.open(), &["gone"]);
+            fs::remove_file(place.blob(&gone.manifest.digest)).unwrap();
+            place.rootfs(&gone, "a", "rootfs");
+        },
+        &[],
+        &[],
+        &[],
+    ),
+    (
         "what killed processes leave",
         |place, one| {
             let own = place.path().join("unlade");
@@ -206,10 +234,12 @@ const BROKEN: &[Case] = &[
             fs::write(own.join("outlines/.tmp1"), "").unwrap();
             fs::write(own.join("diff-ids/.tmp2"), "").unwrap();
             fs::write(own.join("index.json.new"), "{").unwrap();
+            let rootfs = place.rootfs(one, "a", "rootfs");
+            fs::rename(rootfs, own.join("rootfs/.sha256-0123.unlade-77-0")).unwrap();
         },
-        &["note leftover", "note leftover", "note leftover", "note leftover"],
-        &["note leftover", "note leftover", "note leftover", "note leftover"],
-        &["note leftover", "note leftover", "note leftover", "note leftover"],
+        &["note leftover", "note leftover", "note leftover", "note leftover", "note leftover"],
+        &["note leftover", "note leftover", "note leftover", "note leftover", "note leftover"],
+        &["note leftover", "note leftover", "note leftover", "note leftover", "note leftover"],
     ),
     (
         "an image that other tools keep there, and of which not all platforms are here",
@@ -303,6 +333,7 @@ fn each_byte_is_read_once() {
     let options = Options {
         depth: Depth::Bytes,
         is_outline: &|_| true,
+        is_rootfs: &|_, _| true,
         verified: &BTreeSet::new(),
         progress: &progress,
     };
@@ -335,6 +366,28 @@ fn a_file_that_cannot_be_read_is_a_finding() {
     let path = place.blob(&one.layers[0]);
     fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o000)).unwrap();
     assert_eq!(codes(&check(&place)), ["error blob-unreadable"]);
+}
+
+#[test]
+fn a_store_that_is_just_being_made_is_clean() {
+    // As far as whoever makes it has come; the mark comes last.
+    for made in [&[][..], &["unlade/lock"], &["unlade/lock", "blobs/sha256/"]] {
+        for index in [false, true] {
+            let place = Place::new();
+            fs::create_dir(place.path()).unwrap();
+            for name in made {
+                let path = place.path().join(name);
+                fs::create_dir_all(if name.ends_with('/') { &path } else { path.parent().unwrap() }).unwrap();
+                if !name.ends_with('/') {
+                    File::create(path).unwrap();
+                }
+            }
+            if index {
+                fs::write(place.path().join("index.json"), r#"{"schemaVersion":2,"manifests":[]}"#).unwrap();
+            }
+            assert_eq!(check(&place).findings, [], "{made:?} {index}");
+        }
+    }
 }
 
 #[test]

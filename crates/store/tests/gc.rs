@@ -7,6 +7,7 @@ mod common;
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::ops::ControlFlow;
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use common::{Place, Put, put, reference};
@@ -137,6 +138,101 @@ fn the_age_and_the_room_decide() {
     }
 }
 
+/// Lets the store remember a rootfs of so many KiB that was used so many hours ago.
+fn rootfs(place: &Place, image: &Put, kib: usize, hours: u64) -> PathBuf {
+    let path = place.rootfs(image, &format!("{kib} {hours}"), &"x".repeat(kib << 10));
+    let file = File::options().write(true).open(&path).unwrap();
+    // Until then some filesystems have not decided what it takes.
+    file.sync_all().unwrap();
+    file.set_modified(SystemTime::now() - Duration::from_secs(hours * 3_600)).unwrap();
+    path
+}
+
+#[test]
+fn a_rootfs_goes_with_its_image() {
+    let place = Place::new();
+    let (kept, gone) = (place.image("kept", &["kept"]), place.image("gone", &["gone"]));
+    let paths = [&kept, &gone].map(|image| rootfs(&place, image, 64, 0));
+    let half = place.path().join("unlade/rootfs/.sha256-0123.unlade-77-0");
+    fs::write(&half, "half").unwrap();
+    let held = half.with_file_name(".sha256-0123.unlade-77-1");
+    fs::write(&held, "half").unwrap();
+    let holder = File::open(&held).unwrap();
+    holder.lock().unwrap();
+    let there = |place: &Place| {
+        let images = place.open().images().unwrap();
+        images.iter().map(|image| image.rootfs_bytes).collect::<Vec<_>>()
+    };
+    assert_eq!(there(&place), [64 << 10, 64 << 10]);
+
+    place.open().untag("gone", None).unwrap();
+    let plan = sweep(&place);
+    assert_eq!(paths.map(|path| path.exists()), [true, false]);
+    assert_eq!((half.exists(), held.exists()), (false, true), "what a running process makes is held");
+    let removed: Vec<_> = plan.files.iter().filter(|file| file.kind == LeftoverKind::Rootfs).collect();
+    assert_eq!((removed.len(), removed[0].bytes, plan.kept_rootfs), (1, 64 << 10, 1));
+    assert!(plan.kept_bytes > 64 << 10 && plan.freed_bytes() > 64 << 10);
+    assert_eq!(there(&place), [64 << 10]);
+    assert_eq!(sweep(&place).freed_bytes(), 0);
+}
+
+#[test]
+fn the_age_and_the_room_decide_of_rootfs_as_well() {
+    const KIB: u64 = 1 << 10;
+    // Which of "old image", "new image", and the rootfs of the old one, the older and the younger of the new one go.
+    for (older_than, keep_bytes, gone) in [
+        (None, None, ""),
+        (Some(40), None, ""),
+        (Some(25), None, "old old-rootfs"),
+        (Some(15), None, "old old-rootfs new-older"),
+        (Some(8), None, "old old-rootfs new-older"),
+        (Some(2), None, "old old-rootfs new new-older new-younger"),
+        (None, Some(u64::MAX), ""),
+        (None, Some(250 * KIB), "old-rootfs"),
+        // The old image was used before the new one's rootfs.
+        (None, Some(193 * KIB), "old old-rootfs"),
+        (None, Some(120 * KIB), "old old-rootfs new-older"),
+        (None, Some(60 * KIB), "old old-rootfs new-older new-younger"),
+        (None, Some(0), "old old-rootfs new new-older new-younger"),
+    ] {
+        let place = Place::new();
+        let images = [("old", 30), ("new", 5)].map(|(name, hours)| {
+            let image = place.image(name, &[name]);
+            used(&place, &image, hours);
+            image
+        });
+        let paths = [
+            ("old-rootfs", rootfs(&place, &images[0], 96, 30)),
+            ("new-older", rootfs(&place, &images[1], 96, 20)),
+            ("new-younger", rootfs(&place, &images[1], 96, 5)),
+        ];
+        let older_than = older_than.map(|hours| Duration::from_secs(hours * 3_600));
+        let options = Options { older_than, keep_bytes };
+        let planned = place.open().plan_gc(&options).unwrap();
+        let plan = gc(&place, &options);
+        assert_eq!((planned.freed_bytes(), planned.kept_bytes), (plan.freed_bytes(), plan.kept_bytes));
+        let evicted = |image: &Put| plan.images.iter().any(|gone| gone.digest == image.manifest.digest);
+        let mut went: Vec<&str> =
+            paths.iter().filter(|(_, path)| !path.exists()).map(|(name, _)| *name).collect();
+        went.extend(
+            ["old", "new"].iter().zip(&images).filter(|(_, image)| evicted(image)).map(|(name, _)| *name),
+        );
+        went.sort_unstable();
+        let mut wanted: Vec<&str> = gone.split_whitespace().collect();
+        wanted.sort_unstable();
+        assert_eq!(went, wanted, "{older_than:?} {keep_bytes:?}");
+        assert_eq!(plan.kept_rootfs, paths.iter().filter(|(_, path)| path.exists()).count());
+    }
+    // Of an image that must stay they can go.
+    let place = Place::new();
+    let image = place.image("busy", &["busy"]);
+    let path = rootfs(&place, &image, 96, 5);
+    let user = place.open();
+    user.image_by_digest(&image.manifest.digest).unwrap();
+    let plan = gc(&place, &Options { older_than: None, keep_bytes: Some(0) });
+    assert!(plan.images.is_empty() && !path.exists());
+}
+
 #[test]
 fn what_is_used_or_named_by_others_keeps_its_name() {
     let place = Place::new();
@@ -237,6 +333,105 @@ fn the_index_of_a_tag_is_kept_and_its_other_images_are_not() {
     let mut kept = all_of(&[&image]);
     kept.insert(index);
     assert_eq!(blobs(&place), kept);
+}
+
+/// An artifact without layers of its own: an attestation of `subject`, say. Gives its manifest and its statement.
+fn artifact(store: &Store, subject: Option<&Put>) -> (Descriptor, Digest) {
+    let statement = store.put_bytes(format!("of {:?}", subject.map(|put| put.config)).as_bytes()).unwrap();
+    let empty = store.put_bytes(b"{}").unwrap();
+    let mut manifest = serde_json::json!({
+        "schemaVersion": 2, "mediaType": testkit::layout::MANIFEST,
+        "config": {"mediaType": "application/vnd.oci.empty.v1+json", "digest": empty, "size": 2},
+        "layers": [{"mediaType": "application/vnd.in-toto+json", "digest": statement, "size": 1}],
+    });
+    if let Some(subject) = subject {
+        manifest["subject"] = serde_json::to_value(&subject.manifest).unwrap();
+    }
+    let bytes = manifest.to_string();
+    let digest = store.put_bytes(bytes.as_bytes()).unwrap();
+    (Descriptor { digest, size: bytes.len() as u64, platform: None, ..template() }, statement)
+}
+
+fn template() -> Descriptor {
+    Descriptor::new(oci::MediaType::parse(testkit::layout::MANIFEST), Digest::sha256(b""), 0)
+}
+
+/// An index in the store.
+fn put_index(store: &Store, entries: &[&Descriptor]) -> Descriptor {
+    let entries = entries.iter().map(|entry| (*entry).clone()).collect();
+    let bytes = serde_json::to_vec(&oci::Index::new(entries)).unwrap();
+    let digest = store.put_bytes(&bytes).unwrap();
+    let media_type = oci::MediaType::parse(testkit::layout::INDEX);
+    Descriptor::new(media_type, digest, bytes.len() as u64)
+}
+
+/// How an index comes to be in the list of tags.
+#[derive(Debug, Clone, Copy)]
+enum Named {
+    /// Its amd64 image has a tag, which says that it was chosen from the index.
+    Tagged,
+    /// Both images have one, as after a copy for all platforms.
+    TaggedTwice,
+    /// Another tool has put it there.
+    ByOthers,
+    /// A running process has looked at it.
+    Held,
+}
+
+/// An index leads to two images, of which one lies in an index of its own, to an attestation of the first, and to an
+/// image that was never fetched. What stays is what `docs/store.md` says.
+#[test]
+fn what_an_index_leads_to() {
+    for (how, wanted) in [
+        (Named::Tagged, "index amd64"),
+        (Named::TaggedTwice, "index amd64 arm64"),
+        (Named::ByOthers, "index amd64 attestation nested arm64"),
+        (Named::Held, "index amd64 attestation nested arm64"),
+    ] {
+        let place = Place::new();
+        let store = place.open();
+        let (amd64, arm64) = (put(&store, &["amd64"]), put(&store, &["arm64"]));
+        let (attestation, statement) = artifact(&store, Some(&amd64));
+        // It refers to the image, which is no reason for the image to keep it.
+        let (referrer, _) = artifact(&store, Some(&arm64));
+        let nested = put_index(&store, &[&arm64.manifest]);
+        let absent = Descriptor { digest: Digest::sha256(b"never fetched"), ..template() };
+        let index = put_index(&store, &[&amd64.manifest, &attestation, &nested, &absent]);
+        let mut parts = vec![
+            ("index", BTreeSet::from([index.digest])),
+            ("amd64", all_of(&[&amd64])),
+            ("attestation", BTreeSet::from([attestation.digest, statement, Digest::sha256(b"{}")])),
+            ("nested", BTreeSet::from([nested.digest])),
+            ("arm64", all_of(&[&arm64])),
+            ("referrer", BTreeSet::from([referrer.digest])),
+        ];
+        let tagged = match how {
+            Named::Tagged => vec![(&amd64, "linux/amd64")],
+            Named::TaggedTwice => vec![(&amd64, "linux/amd64"), (&arm64, "linux/arm64")],
+            Named::ByOthers | Named::Held => vec![],
+        };
+        for (image, platform) in tagged {
+            let descriptor = Descriptor { platform: platform.parse().ok(), ..image.manifest.clone() };
+            store.tag(&reference("multi"), descriptor, Some(&index.digest)).unwrap();
+        }
+        drop(store);
+        if let Named::ByOthers = how {
+            place.edit_index(|entries| entries.push(serde_json::to_value(&index).unwrap()));
+        }
+        let holder = place.open();
+        if let Named::Held = how {
+            assert!(holder.contains(&index.digest, index.size));
+        }
+        let report = place.open().plan_gc(&Options::default()).unwrap();
+        let plan = sweep(&place);
+        assert_eq!(report.blobs, plan.blobs, "{how:?}");
+        let left = blobs(&place);
+        parts.retain(|(_, digests)| digests.is_subset(&left));
+        let stayed: Vec<&str> = parts.iter().map(|(name, _)| *name).collect();
+        assert_eq!(stayed.join(" "), wanted, "{how:?}");
+        let known: BTreeSet<Digest> = parts.into_iter().flat_map(|(_, digests)| digests).collect();
+        assert_eq!(left, known, "{how:?}: and nothing else");
+    }
 }
 
 #[test]

@@ -48,6 +48,13 @@ pub(crate) struct Build {
     #[arg(long)]
     pub(crate) prefer_prebuilt: bool,
 
+    /// Leave the rootfs in the store, and take it from there if it was built with these options before (files only)
+    ///
+    /// It is checked byte for byte on its way; one that is damaged is built anew. It takes room in the store for as
+    /// long as its image, or until unlade gc needs the room.
+    #[arg(long)]
+    pub(crate) cache: bool,
+
     /// Build even if the image holds not one file
     #[arg(long)]
     pub(crate) allow_empty: bool,
@@ -74,6 +81,7 @@ Examples:
   unlade build nginx -o rootfs.erofs --erofs-min-kernel 5.10
   unlade build docker-archive:app.tar -o - --format tar | tar -t
   unlade build ghcr.io/org/app@sha256:… -o rootfs/ --platform linux/arm64
+  unlade build debian:12 -o vm7.ext4 --free 2G --cache
   unlade build registry.example/app:v1 -o app.ext4 --prefer-prebuilt";
 
 /// What is written.

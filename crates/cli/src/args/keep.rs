@@ -17,7 +17,8 @@ An image of the store is named by a tag (alpine, ghcr.io/org/app:tag), or by the
 /// List the images of the store
 ///
 /// One line for each name and platform. SIZE is what the layers have as transferred; layers that images share are
-/// counted with each. USED is when it was last pulled or built from.
+/// counted with each. USED is when it was last pulled or built from. ROOTFS is what the rootfs take that
+/// unlade build --cache has left of it.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = IMAGES_HELP)]
 pub(crate) struct Images {
@@ -36,7 +37,7 @@ pub(crate) struct Images {
 
 const IMAGES_HELP: &str = "\
 A template is text with fields: {{.Name}} {{.Repository}} {{.Tag}} {{.Digest}} {{.Platform}} {{.Size}} {{.Bytes}}
-{{.Created}} {{.Used}} {{.State}}; \\t and \\n stand for a tab and a new line. There is nothing else in it.
+{{.Created}} {{.Used}} {{.Rootfs}} {{.State}}; \\t and \\n stand for a tab and a new line. There is nothing else in it.
 
 Examples:
   unlade images
@@ -88,7 +89,7 @@ pub(crate) struct History {
 /// Remove from the store what nobody needs
 ///
 /// What a name leads to stays, and what a running pull or build uses. Everything else goes: images without a name,
-/// what is remembered of their layers, and what killed processes left. What has arrived of a blob is kept for a day,
+/// what is remembered of their layers, their rootfs (build --cache), and what killed processes left. What has arrived of a blob is kept for a day,
 /// for whoever goes on with it.
 #[derive(Debug, ClapArgs)]
 #[command(
@@ -99,12 +100,12 @@ pub(crate) struct Gc {
     #[arg(short = 'n', long)]
     pub(crate) dry_run: bool,
 
-    /// Also take the names from images that were not used for so long: 90s, 15m, 12h, 30d, 4w
+    /// Also take the names from images that were not used for so long, and remove such rootfs: 90s, 15m, 12h, 30d, 4w
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     pub(crate) older_than: Option<Duration>,
 
-    /// Also take the names from images, the one first that was not used for the longest time, until no more bytes
-    /// are needed than this
+    /// Also take the names from images and remove rootfs, what was not used for the longest time first, until no more
+    /// bytes are needed than this
     #[arg(long, value_name = "SIZE", value_parser = size::parse)]
     pub(crate) keep_bytes: Option<u64>,
 

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use oci::Image;
 use pipeline::prebuilt::Taken;
+use pipeline::reuse::{self, Reused};
 use pipeline::{Built, Options, Scratch, Target};
 use serde_json::json;
 
@@ -44,9 +45,27 @@ pub(crate) fn run(common: &Common, command: &Build) -> Outcome {
             None => Scratch::Beside,
         },
         allow_empty: command.allow_empty,
+        remember: command.cache,
     };
+    if command.cache {
+        check_cache(common, streamed, &options)?;
+    }
 
     let session = Session::start(common, &command.image, &command.source)?;
+    if command.cache {
+        let image = session.resolve()?;
+        if let Some(reused) = session.reuse_rootfs(&image, &options, &command.output)? {
+            let seconds = start.elapsed().as_secs_f64();
+            if command.json {
+                terminal::answer_json(&reused_json(&reused, &image, &command.output, seconds))?;
+            } else {
+                reused_summary(&reused, &image, &command.output, seconds)
+                    .iter()
+                    .for_each(|line| session.say(line));
+            }
+            return Ok(());
+        }
+    }
     if command.prefer_prebuilt {
         let image = session.resolve()?;
         if let Some(taken) = session.take_rootfs(&image, &options, &command.output)? {
@@ -69,11 +88,29 @@ pub(crate) fn run(common: &Common, command: &Build) -> Outcome {
     drop(stdout);
 
     session.show_notes(&built.notes);
+    if let Some(error) = &built.not_remembered {
+        let text = render::in_one_line(error.as_ref());
+        session.say(&format!("note: it could not be left in the store: {text}"));
+    }
     let seconds = start.elapsed().as_secs_f64();
     if command.json {
         terminal::answer_json(&summary_json(&built, &command.output, seconds))?;
     } else if !common.quiet {
         summary(&built, &command.output, streamed, seconds).iter().for_each(|line| session.say(line));
+    }
+    Ok(())
+}
+
+/// Refuses `--cache` where there is no file, or no store, to keep.
+fn check_cache(common: &Common, streamed: bool, options: &Options) -> Result<(), Usage> {
+    if streamed {
+        return Err(Usage("--cache needs a file to write".into()));
+    }
+    if !reuse::is_rememberable(&options.format) {
+        return Err(Usage("--cache is for files: a directory is built each time".into()));
+    }
+    if common.no_store {
+        return Err(Usage("--cache keeps the rootfs in the store, and --no-store keeps nothing".into()));
     }
     Ok(())
 }
@@ -145,16 +182,42 @@ fn taken_summary(taken: &Taken, image: &Image, output: &Path, seconds: f64) -> V
     ]
 }
 
+fn reused_summary(reused: &Reused, image: &Image, output: &Path, seconds: f64) -> Vec<String> {
+    vec![
+        format!(
+            "{}: {}, built before from {} and left in the store",
+            output.display(),
+            size::show(reused.size),
+            image.descriptor.digest,
+        ),
+        format!("{seconds:.2} s"),
+    ]
+}
+
 /// The same document as for a build. What only a build knows is null.
 fn taken_json(taken: &Taken, image: &Image, output: &Path, seconds: f64) -> serde_json::Value {
+    let mut summary = unbuilt_json(image, output, taken.size, seconds);
+    summary["prebuilt"] = json!(taken.artifact);
+    summary
+}
+
+/// Likewise.
+fn reused_json(reused: &Reused, image: &Image, output: &Path, seconds: f64) -> serde_json::Value {
+    let mut summary = unbuilt_json(image, output, reused.size, seconds);
+    summary["cached"] = json!(true);
+    summary
+}
+
+fn unbuilt_json(image: &Image, output: &Path, size: u64, seconds: f64) -> serde_json::Value {
     json!({
         "output": render::path(output),
         "manifest": image.descriptor.digest,
-        "prebuilt": taken.artifact,
+        "prebuilt": null,
+        "cached": false,
         "layers": image.manifest.layers.len(),
         "names": null,
         "contentBytes": null,
-        "outputBytes": taken.size,
+        "outputBytes": size,
         "scratchBytes": 0,
         "seconds": seconds,
         "filesystem": null,
@@ -173,6 +236,7 @@ fn summary_json(built: &Built, output: &Path, seconds: f64) -> serde_json::Value
         "output": render::path(output),
         "manifest": built.manifest,
         "prebuilt": null,
+        "cached": false,
         "layers": built.layers,
         "names": built.names,
         "contentBytes": built.content_bytes,

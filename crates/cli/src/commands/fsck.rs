@@ -1,10 +1,11 @@
 //! `unlade fsck`.
 
 use std::collections::BTreeSet;
+use std::fs::File;
 
 use hash::Digest;
 use layer::Outline;
-use pipeline::{Event, pull};
+use pipeline::{Event, pull, reuse};
 use serde_json::json;
 use store::fsck::{Checked, Depth, Finding, Options, Report, Severity};
 use store::{Store, Tag};
@@ -62,7 +63,12 @@ fn check(
 ) -> Fallible<Report> {
     let is_outline = |bytes: &[u8]| Outline::unpack(bytes).is_some();
     let told = |done, total| progress.report(Event::Check { done, total });
-    Ok(checked.check(&Options { depth, verified, is_outline: &is_outline, progress: &told })?)
+    let is_rootfs = |file: &File, depth: Depth| match depth {
+        Depth::Bytes => reuse::is_whole(file),
+        Depth::References => reuse::is_readable(file),
+    };
+    let (is_outline, is_rootfs) = (&is_outline, &is_rootfs);
+    Ok(checked.check(&Options { depth, verified, is_outline, is_rootfs, progress: &told })?)
 }
 
 /// Fetches what is missing, for every tag that needs it. What cannot be fetched stays a finding.
@@ -115,6 +121,8 @@ fn to_json(report: &Report, left: &[Finding], mended: &dyn Fn(&Finding) -> bool)
         "bytes": report.bytes,
         "unneededBlobs": report.unneeded_blobs,
         "unneededBytes": report.unneeded_bytes,
+        "rootfs": report.rootfs,
+        "rootfsBytes": report.rootfs_bytes,
         "findings": findings,
     })
 }
@@ -134,7 +142,11 @@ fn to_text(report: &Report, left: &[Finding], mended: &dyn Fn(&Finding) -> bool,
         0 => String::new(),
         blobs => format!("; {blobs} of them, {}, belong to no name", size::show(report.unneeded_bytes)),
     };
+    let rootfs = match report.rootfs {
+        0 => String::new(),
+        count => format!("; {count} rootfs, {}", size::show(report.rootfs_bytes)),
+    };
     let verdict =
         if left.iter().all(|finding| finding.severity() == Severity::Note) { "clean" } else { "not clean" };
-    text + &format!("{} blobs, {}{unneeded}: {verdict}\n", report.blobs, size::show(report.bytes))
+    text + &format!("{} blobs, {}{unneeded}{rootfs}: {verdict}\n", report.blobs, size::show(report.bytes))
 }

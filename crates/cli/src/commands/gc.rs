@@ -42,6 +42,7 @@ fn kind(kind: LeftoverKind) -> &'static str {
         LeftoverKind::Part => "part",
         LeftoverKind::Temporary => "temporary",
         LeftoverKind::Known => "known",
+        LeftoverKind::Rootfs => "rootfs",
     }
 }
 
@@ -65,6 +66,7 @@ fn to_json(plan: &Plan, dry_run: bool) -> serde_json::Value {
         "files": files.collect::<Vec<_>>(),
         "freedBytes": plan.freed_bytes(),
         "keptBlobs": plan.kept_blobs,
+        "keptRootfs": plan.kept_rootfs,
         "keptBytes": plan.kept_bytes,
     })
 }
@@ -87,10 +89,14 @@ fn to_text(plan: &Plan, dry_run: bool, verbose: bool) -> String {
             text += &format!("{} {} {}\n", kind(file.kind), render::path(&file.path), size::show(file.bytes));
         }
     }
+    let rootfs = match plan.kept_rootfs {
+        0 => String::new(),
+        count => format!(" and {count} rootfs"),
+    };
     let s = |count: usize| if count == 1 { "" } else { "s" };
     let (images, blobs, files) = (plan.images.len(), plan.blobs.len(), plan.files.len());
     text + &format!(
-        "{}{images} image{}, {blobs} blob{}, {files} other file{}: {}; {} in {} blob{} kept\n",
+        "{}{images} image{}, {blobs} blob{}, {files} other file{}: {}; {} in {} blob{}{rootfs} kept\n",
         if dry_run { "would remove " } else { "removed " },
         s(images),
         s(blobs),

@@ -29,18 +29,20 @@ pub(crate) fn run(common: &Common, command: &Images) -> Outcome {
         terminal::answer_columns(&lines.collect::<String>())?;
         return Ok(());
     }
-    let columns = ["Name", "Digest", "Platform", "Size", "Created", "Used", "State"];
+    let columns = ["Name", "Digest", "Platform", "Size", "Created", "Used", "Rootfs", "State"];
     let mut rows = vec![columns.map(str::to_uppercase)];
     for image in &images {
         let mut row = columns.map(|name| field(image, name, now));
         row[1] = short(&image.digest);
         rows.push(row);
     }
-    // What is as it should be needs no column.
-    if rows.iter().skip(1).all(|row| row[6].is_empty()) {
-        rows[0][6].clear();
+    // What is as it should be needs no column, nor what is nowhere.
+    for column in [6, 7] {
+        if rows.iter().skip(1).all(|row| row[column].is_empty()) {
+            rows[0][column].clear();
+        }
     }
-    terminal::answer(&render::table(&rows, &[3]))?;
+    terminal::answer(&render::table(&rows, &[3, 6]))?;
     Ok(())
 }
 
@@ -58,6 +60,7 @@ fn to_json(image: &Stored) -> serde_json::Value {
         "created": image.created,
         "used": image.used.map(render::instant),
         "missingBlobs": image.missing,
+        "rootfsBytes": image.rootfs_bytes,
     })
 }
 
@@ -86,6 +89,10 @@ fn field(image: &Stored, name: &str, now: SystemTime) -> String {
             since.map_or_else(nothing, ago)
         }
         "Used" => image.used.map_or_else(nothing, |used| ago(now.duration_since(used).unwrap_or_default())),
+        "Rootfs" => match image.rootfs_bytes {
+            0 => String::new(),
+            bytes => size::show(bytes),
+        },
         "State" => match image.missing {
             0 => String::new(),
             missing => format!("{missing} blob{} missing", if missing == 1 { "" } else { "s" }),

@@ -1,6 +1,7 @@
 //! `unlade inspect`.
 
 use oci::Image;
+use pipeline::reuse::{self, Remembered};
 use serde_json::json;
 
 use super::Outcome;
@@ -12,10 +13,13 @@ use crate::{size, terminal};
 pub(crate) fn run(common: &Common, command: &Inspect) -> Outcome {
     let session = Session::start(common, &command.image, &command.source)?;
     let image = session.resolve()?;
+    let rootfs = reuse::remembered(&session.store, &image)?;
     if command.json {
-        terminal::answer_json(&to_json(&image))?;
+        let mut document = to_json(&image);
+        document["rootfs"] = rootfs.iter().map(rootfs_to_json).collect();
+        terminal::answer_json(&document)?;
     } else {
-        terminal::answer(&to_text(&image))?;
+        terminal::answer(&to_text(&image, &rootfs))?;
     }
     Ok(())
 }
@@ -43,7 +47,11 @@ pub(crate) fn to_json(image: &Image) -> serde_json::Value {
     })
 }
 
-fn to_text(image: &Image) -> String {
+fn rootfs_to_json(rootfs: &Remembered) -> serde_json::Value {
+    json!({ "options": rootfs.terms, "size": rootfs.size, "storedBytes": rootfs.stored_bytes })
+}
+
+fn to_text(image: &Image, rootfs: &[Remembered]) -> String {
     let config = &image.config;
     let execution = &config.execution;
     let mut rows: Vec<(&str, String)> = vec![
@@ -79,6 +87,11 @@ fn to_text(image: &Image) -> String {
             layer.descriptor.digest,
             size::show(layer.descriptor.size)
         );
+    }
+    for Remembered { terms, size, stored_bytes } in rootfs {
+        let (size, stored) = (size::show(*size), size::show(*stored_bytes));
+        text +=
+            &format!("{:<12} {size}, {stored} in the store: {}\n", "Rootfs", tree::escape(terms.as_bytes()));
     }
     text
 }

@@ -80,6 +80,7 @@ fn rootfs(command: &Push, kind: FormatKind, reference: &Reference, session: &Ses
         latest_mtime: latest_mtime(command.clamp_mtime, epoch)?,
         scratch: Scratch::Beside,
         allow_empty: false,
+        remember: false,
     };
     let scratch = command.scratch.clone().unwrap_or_else(|| session.store.path().into());
     let file = Registered::beside(&scratch.join("rootfs"));

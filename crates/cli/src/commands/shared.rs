@@ -9,6 +9,7 @@ use oci::{Image, Platform, Reference};
 use pipeline::copy::{Copied, Place};
 use pipeline::directory::Unkept;
 use pipeline::prebuilt::{Pushed, Taken};
+use pipeline::reuse::{self, Reused};
 use pipeline::source::{Source, SourceError};
 use pipeline::{Event, Merged, Report, Trust, copy, layers, look, prebuilt, pull};
 use registry::{CertificateDirectories, Configuration, Credentials, Places, Proxies, Registries};
@@ -151,6 +152,18 @@ impl Session {
             Err(error) => self.say(&format!("note: {}: it is built", crate::render::in_one_line(&error))),
         }
         Ok(None)
+    }
+
+    /// Takes the rootfs that an earlier build left in the store, if there is one.
+    pub(crate) fn reuse_rootfs(
+        &self,
+        image: &Image,
+        options: &pipeline::Options,
+        path: &Path,
+    ) -> Fallible<Option<Reused>> {
+        let report = |event: Event| self.progress.report(event);
+        let mut damaged = || self.say("note: the rootfs in the store is damaged: it is built anew");
+        Ok(reuse::reuse(&self.store, image, options, path, &mut damaged, &report)?)
     }
 
     /// Finds the image's manifest and config, without its layers.

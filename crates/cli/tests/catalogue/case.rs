@@ -64,6 +64,7 @@ impl Written {
             latest_mtime: None,
             scratch: Scratch::Beside,
             allow_empty: true,
+            remember: false,
         }
     }
 }

@@ -6,12 +6,14 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::FileExt;
+use std::sync::mpsc;
+use std::thread;
 
 use hash::{Algorithm, Digest, Hasher};
 use oci::{Descriptor, MediaType};
-use tree::BLOCK;
 
 use super::{LENGTH, PART_TYPE};
+use crate::output::sparse::{self, is_zero};
 
 /// Bytes of a rootfs in one part: enough that few requests are needed, little enough that what has to be sent again
 /// after a failure does not hurt.
@@ -21,42 +23,88 @@ const FRAME: usize = 4 << 20;
 /// How hard zstd tries. More takes several times as long for a tenth less.
 const LEVEL: i32 = 3;
 
-/// Packs the next bytes of a rootfs, at most [`PART`] of them, into a file, and describes what is there then. `None` at
-/// the end. `whole` sees all bytes as they are.
-pub(super) fn pack(mut rootfs: impl Read, whole: &mut Hasher, into: &File) -> io::Result<Option<Descriptor>> {
-    let mut compressor = zstd::bulk::Compressor::new(LEVEL)?;
-    // A frame that was damaged is found out when it is expanded, before the digests are.
-    compressor.include_checksum(true)?;
-    let mut hasher = Hasher::new(Algorithm::Sha256);
-    let mut frame = vec![0; FRAME];
-    // Most of a sparse rootfs is the same frame of zeros.
-    let mut zeros = None;
-    let (mut length, mut size) = (0, 0);
-    while length < PART {
-        let count = fill(&mut rootfs, &mut frame)?;
-        if count == 0 {
-            break;
+/// Packs the bytes of a rootfs from `offset` on, at most [`PART`] of them, into a file, and describes what is there
+/// then. `whole` sees all bytes as they are. However many processors take part, what comes of it is the same.
+pub(super) fn pack(
+    rootfs: &File,
+    offset: u64,
+    size: u64,
+    whole: &mut Hasher,
+    into: &File,
+    threads: usize,
+) -> io::Result<Descriptor> {
+    let end = size.min(offset + PART);
+    let frames = (end - offset).div_ceil(FRAME as u64);
+    let threads = threads.max(1).min(frames as usize);
+    let read = |number: u64, frame: &mut Vec<u8>| {
+        let at = offset + number * FRAME as u64;
+        frame.resize((end - at).min(FRAME as u64) as usize, 0);
+        rootfs.read_exact_at(frame, at)
+    };
+    let stopped = || io::Error::other("a thread ended early");
+    thread::scope(|scope| {
+        // Frames are dealt out in turn, and come back so: nobody is far ahead of the others.
+        let packers: Vec<_> = (0..threads)
+            .map(|first| {
+                let (sender, packed) = mpsc::sync_channel(1);
+                scope.spawn(move || {
+                    let mut packer = Packer::default();
+                    let mut frame = Vec::new();
+                    for number in (first as u64..frames).step_by(threads) {
+                        let done = read(number, &mut frame).and_then(|()| packer.pack(&frame));
+                        if sender.send(done).is_err() {
+                            break;
+                        }
+                    }
+                });
+                packed
+            })
+            .collect();
+        let summed = scope.spawn(|| {
+            let mut frame = Vec::new();
+            (0..frames).try_for_each(|number| {
+                read(number, &mut frame)?;
+                whole.update(&frame);
+                Ok::<(), io::Error>(())
+            })
+        });
+        let (mut hasher, mut length) = (Hasher::new(Algorithm::Sha256), 0);
+        for number in 0..frames as usize {
+            let packed = packers[number % threads].recv().map_err(|_| stopped())??;
+            hasher.update(&packed);
+            (&*into).write_all(&packed)?;
+            length += packed.len() as u64;
         }
-        whole.update(&frame[..count]);
-        let packed = if count == FRAME && is_zero(&frame) {
-            match &zeros {
-                Some(packed) => packed,
-                None => zeros.insert(compressor.compress(&frame)?),
-            }
-        } else {
-            &compressor.compress(&frame[..count])?
-        };
-        hasher.update(packed);
-        (&*into).write_all(packed)?;
-        length += count as u64;
-        size += packed.len() as u64;
+        summed.join().map_err(|_| stopped())??;
+        let mut part = Descriptor::new(MediaType::parse(PART_TYPE), hasher.finish(), length);
+        part.annotations.insert(LENGTH.into(), (end - offset).to_string());
+        Ok(part)
+    })
+}
+
+/// What packs frames on one thread.
+#[derive(Default)]
+struct Packer {
+    /// A whole frame of zeros, packed: most of a sparse rootfs is that.
+    zeros: Option<Vec<u8>>,
+}
+
+impl Packer {
+    fn pack(&mut self, frame: &[u8]) -> io::Result<Vec<u8>> {
+        let is_hole = frame.len() == FRAME && is_zero(frame);
+        if is_hole && let Some(packed) = &self.zeros {
+            return Ok(packed.clone());
+        }
+        // A new one for each frame, so that nothing of the one before has a say in it.
+        let mut compressor = zstd::bulk::Compressor::new(LEVEL)?;
+        // A frame that was damaged is found out when it is expanded, before the digests are.
+        compressor.include_checksum(true)?;
+        let packed = compressor.compress(frame)?;
+        if is_hole {
+            self.zeros = Some(packed.clone());
+        }
+        Ok(packed)
     }
-    if length == 0 {
-        return Ok(None);
-    }
-    let mut part = Descriptor::new(MediaType::parse(PART_TYPE), hasher.finish(), size);
-    part.annotations.insert(LENGTH.into(), length.to_string());
-    Ok(Some(part))
 }
 
 /// Writes bytes into a file that is all holes, which stay where the bytes are zeros.
@@ -85,25 +133,8 @@ impl<'a> Sparse<'a> {
     /// Writes `bytes`, which are whole blocks, but for the last of the file.
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.hasher.update(bytes);
-        let mut offset = self.position;
-        // Blocks that are not zero and lie behind one another go out together.
-        let mut run: Option<(u64, usize)> = None;
-        for (number, block) in bytes.chunks(BLOCK as usize).enumerate() {
-            let start = number * BLOCK as usize;
-            match (&mut run, is_zero(block)) {
-                (Some((at, from)), true) => {
-                    self.file.write_all_at(&bytes[*from..start], *at)?;
-                    run = None;
-                }
-                (None, false) => run = Some((offset, start)),
-                (None, true) | (Some(_), false) => {}
-            }
-            offset += block.len() as u64;
-        }
-        if let Some((at, from)) = run {
-            self.file.write_all_at(&bytes[from..], at)?;
-        }
-        self.position = offset;
+        sparse::write_at(self.file, bytes, self.position)?;
+        self.position += bytes.len() as u64;
         Ok(())
     }
 }
@@ -122,14 +153,11 @@ pub(super) fn fill(source: &mut impl Read, buffer: &mut [u8]) -> io::Result<usiz
     Ok(length)
 }
 
-fn is_zero(bytes: &[u8]) -> bool {
-    // In pieces without a way out of them, which the compiler makes wide.
-    bytes.chunks(64).all(|piece| piece.iter().fold(0, |all, byte| all | byte) == 0)
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::MetadataExt;
+
+    use tree::BLOCK;
 
     use super::*;
 
@@ -139,11 +167,22 @@ mod tests {
         for (at, byte) in [(0, 1), (4095, 2), (FRAME + 17, 3), (2 * FRAME, 4), (3 * FRAME + 4_999, 5)] {
             rootfs[at] = byte;
         }
+        let source = tempfile::tempfile().unwrap();
+        source.write_all_at(&rootfs, 0).unwrap();
         let packed = tempfile::tempfile().unwrap();
         let mut whole = Hasher::new(Algorithm::Sha256);
-        let mut rest = &rootfs[..];
-        let part = pack(&mut rest, &mut whole, &packed).unwrap().unwrap();
-        assert!(pack(&mut rest, &mut whole, &packed).unwrap().is_none());
+        let part = pack(&source, 0, rootfs.len() as u64, &mut whole, &packed, 2).unwrap();
+        for threads in [0, 1, 3, 4, 64] {
+            let again = tempfile::tempfile().unwrap();
+            let mut whole = Hasher::new(Algorithm::Sha256);
+            assert_eq!(pack(&source, 0, rootfs.len() as u64, &mut whole, &again, threads).unwrap(), part);
+        }
+        // One that is shorter than it was is no rootfs.
+        let longer = rootfs.len() as u64 + 1;
+        assert!(
+            pack(&source, 0, longer, &mut Hasher::new(Algorithm::Sha256), &tempfile::tempfile().unwrap(), 2)
+                .is_err()
+        );
         assert_eq!(part.annotations[LENGTH], rootfs.len().to_string());
         let mut bytes = vec![0; part.size as usize];
         packed.read_exact_at(&mut bytes, 0).unwrap();
@@ -166,18 +205,5 @@ mod tests {
         assert!(written == rootfs);
         // A block of the filesystem may be larger than ours.
         assert!(file.metadata().unwrap().blocks() * 512 <= 5 * 65_536);
-    }
-
-    #[test]
-    fn what_is_zero() {
-        for length in [0, 1, 15, 16, 17, 4096] {
-            let mut bytes = vec![0; length];
-            assert!(is_zero(&bytes));
-            for at in [0, length / 2, length.saturating_sub(1)].into_iter().filter(|at| *at < length) {
-                bytes[at] = 1;
-                assert!(!is_zero(&bytes), "{length} {at}");
-                bytes[at] = 0;
-            }
-        }
     }
 }

@@ -2,15 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, BufReader};
+use std::io;
+use std::num::NonZero;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
+use std::thread;
 
 use hash::{Algorithm, Digest, Hasher};
 use oci::{Descriptor, Image, MediaType, Reference};
 use registry::Client;
 
-use super::parts::pack;
+use super::parts::{PART, pack};
 use super::{ARTIFACT_TYPE, Artifact, DIGEST, EMPTY, EMPTY_TYPE, Error, SIZE, Terms, is_shareable};
 use crate::copy::send_file;
 use crate::event::Report;
@@ -68,12 +70,13 @@ fn send(
     }
     let unpackable = |cause| Error::Pack { path: path.into(), cause };
     let file = File::open(path).map_err(unpackable)?;
-    let mut rootfs = BufReader::with_capacity(1 << 20, file);
+    let size = file.metadata().map_err(unpackable)?.len();
+    let threads = thread::available_parallelism().map_or(1, NonZero::get);
     let mut whole = Hasher::new(Algorithm::Sha256);
     let mut layers = Vec::new();
-    loop {
+    for offset in (0..size).step_by(PART as usize) {
         let packed = tempfile::tempfile_in(scratch).map_err(unpackable)?;
-        let Some(part) = pack(&mut rootfs, &mut whole, &packed).map_err(unpackable)? else { break };
+        let part = pack(&file, offset, size, &mut whole, &packed, threads).map_err(unpackable)?;
         if let Some(upload) = client.upload(reference, &part, None)? {
             send_file(upload, &packed, &part, &AtomicBool::new(false), report)?;
         }
@@ -84,11 +87,10 @@ fn send(
         upload.send(&mut |_| Ok(Box::new(EMPTY) as Box<dyn io::Read>))?;
     }
 
-    let size = layers.iter().filter_map(super::length_of).sum();
     let rootfs = whole.finish();
     let mut annotations: BTreeMap<String, String> =
         terms.annotations.into_iter().map(|(name, value)| (name.into(), value)).collect();
-    annotations.insert(SIZE.into(), u64::to_string(&size));
+    annotations.insert(SIZE.into(), size.to_string());
     annotations.insert(DIGEST.into(), rootfs.to_string());
     let packed = layers.iter().map(|part| part.size).sum();
     let artifact = Artifact {

@@ -39,6 +39,7 @@ pub(crate) fn ours(stack: &Stack, scratch: &Path) -> Result<Vec<Line>, Fault> {
         latest_mtime: None,
         scratch: Scratch::Beside,
         allow_empty: true,
+        remember: false,
     };
     match build(&store, &image, &options, Target::Path(&root), &|_| {}) {
         Ok(_) => Ok(listing::list(&root).unwrap()),

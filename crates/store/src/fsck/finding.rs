@@ -104,6 +104,13 @@ pub enum Finding {
         /// Where it is.
         path: PathBuf,
     },
+    /// A rootfs that is remembered is damaged.
+    BadRootfs {
+        /// The image that it was built from.
+        manifest: Digest,
+        /// Where it is.
+        path: PathBuf,
+    },
     /// A killed process left it.
     Leftover {
         /// Where it is.
@@ -157,6 +164,7 @@ impl Finding {
             Finding::Stray { .. } => "name-stray",
             Finding::BadDiffId { .. } => "diff-id-malformed",
             Finding::BadOutline { .. } => "outline-damaged",
+            Finding::BadRootfs { .. } => "rootfs-damaged",
             Finding::Leftover { .. } => "leftover",
         }
     }
@@ -177,7 +185,8 @@ impl Finding {
             | Finding::TagTwice { .. }
             | Finding::Stray { .. }
             | Finding::BadDiffId { .. }
-            | Finding::BadOutline { .. } => Severity::Warning,
+            | Finding::BadOutline { .. }
+            | Finding::BadRootfs { .. } => Severity::Warning,
             Finding::Leftover { .. } => Severity::Note,
         }
     }
@@ -189,7 +198,7 @@ impl Finding {
             Finding::Missing { .. } => Fix::Fetch,
             Finding::Corrupt { names, .. } if names.is_empty() => Fix::Remove,
             Finding::Corrupt { .. } | Finding::NotAFile { .. } => Fix::Fetch,
-            Finding::BadDiffId { .. } | Finding::BadOutline { .. } => Fix::Remove,
+            Finding::BadDiffId { .. } | Finding::BadOutline { .. } | Finding::BadRootfs { .. } => Fix::Remove,
             Finding::WrongSize { .. }
             | Finding::Unusable { .. }
             | Finding::BadEntry { .. }
@@ -246,6 +255,7 @@ impl Finding {
             | Finding::Stray { path }
             | Finding::BadDiffId { path, .. }
             | Finding::BadOutline { path, .. }
+            | Finding::BadRootfs { path, .. }
             | Finding::Leftover { path } => Some(path),
             _ => None,
         }
@@ -295,6 +305,9 @@ impl fmt::Display for Finding {
                 write!(f, "what blob {digest} is remembered to expand to is no digest")
             }
             Finding::BadOutline { digest, .. } => write!(f, "the outline of blob {digest} is damaged"),
+            Finding::BadRootfs { manifest, .. } => {
+                write!(f, "a rootfs that was built from {manifest} is damaged")
+            }
             Finding::Leftover { path } => write!(f, "{} was left by a killed process", path.display()),
         }
     }

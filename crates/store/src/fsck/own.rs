@@ -2,11 +2,13 @@
 
 use std::fs;
 
+use super::Options;
 use super::finding::Finding;
 use crate::error::Error;
 use crate::format::unflat;
 use crate::images::list;
 use crate::open::Store;
+use crate::rootfs::Rootfs;
 
 /// Looks at it. Parts are no finding: whoever fetches the blob goes on with them.
 pub(super) fn check(
@@ -46,8 +48,25 @@ pub(super) fn check(
             findings.push(Finding::Leftover { path: entry.path() });
         }
     }
+    findings.extend(store.rootfs_leftovers()?.into_iter().map(|path| Finding::Leftover { path }));
     // In a store that cannot be read whole it is not worth failing.
     let dead = store.leases().map(|leases| leases.dead).unwrap_or_default();
     findings.extend(dead.into_iter().map(|path| Finding::Leftover { path }));
     Ok(())
+}
+
+/// Looks at the rootfs that are remembered, each of which may be gone by now.
+pub(super) fn check_rootfs(
+    store: &Store,
+    all: Vec<Rootfs>,
+    options: &Options<'_>,
+    findings: &mut Vec<Finding>,
+) {
+    for Rootfs { manifest, key, path, .. } in all {
+        if let Some(file) = store.rootfs(&manifest, &key)
+            && !(options.is_rootfs)(&file, options.depth)
+        {
+            findings.push(Finding::BadRootfs { manifest, path });
+        }
+    }
 }

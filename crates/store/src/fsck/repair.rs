@@ -34,12 +34,12 @@ impl Checked {
                     Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
                     done => done.map_err(Error::io("remove", path))?,
                 },
-                Finding::BadDiffId { path, .. } | Finding::BadOutline { path, .. } => {
-                    match fs::remove_file(path) {
-                        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                        done => done.map_err(Error::io("remove", path))?,
-                    }
-                }
+                Finding::BadDiffId { path, .. }
+                | Finding::BadOutline { path, .. }
+                | Finding::BadRootfs { path, .. } => match fs::remove_file(path) {
+                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                    done => done.map_err(Error::io("remove", path))?,
+                },
                 _ => {}
             }
         }

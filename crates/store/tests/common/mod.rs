@@ -54,6 +54,13 @@ impl Place {
         put
     }
 
+    /// Lets the store remember a rootfs of an image.
+    pub(crate) fn rootfs(&self, image: &Put, key: &str, contents: &str) -> PathBuf {
+        let path = self.open().rootfs_path(&image.manifest.digest, &Digest::sha256(key.as_bytes())).unwrap();
+        std::fs::write(&path, contents).unwrap();
+        path
+    }
+
     /// Changes the list of tags.
     pub(crate) fn edit_index(&self, edit: impl FnOnce(&mut Vec<Value>)) {
         edit_index(&self.path(), edit);
