@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::Error;
+use crate::{Compression, Error};
 
 /// What the caller decides. Everything else follows from the tree.
 ///
@@ -20,6 +20,8 @@ pub struct Options {
     pub block_size: BlockSize,
     /// Where the ends of files lie.
     pub tails: Tails,
+    /// How contents are compressed, if they are.
+    pub compression: Option<Compression>,
     /// The volume's name.
     pub label: Label,
     /// The filesystem's identity. The default is one fixed value, fit for tests alone.
@@ -32,6 +34,7 @@ impl Default for Options {
             min_kernel: Kernel::DEFAULT,
             block_size: BlockSize::B4096,
             tails: Tails::Inline,
+            compression: None,
             label: Label::default(),
             // "unlade" in a UUID of version 8.
             uuid: *b"unlade\x80\x00\x80\x00\x00\x00\x00\x00\x00\x00",

@@ -137,7 +137,8 @@ fn options() -> impl Strategy<Value = Options> {
             true => Kernel::FIRST,
             false => newest(block_size).min_kernel,
         };
-        Options { min_kernel, block_size, tails, label: Label::parse(b"random").unwrap(), uuid }
+        let label = Label::parse(b"random").unwrap();
+        Options { min_kernel, block_size, tails, compression: None, label, uuid }
     })
 }
 

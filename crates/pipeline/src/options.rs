@@ -3,7 +3,7 @@
 use std::io::{Error as IoError, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-use erofs::Tails;
+use erofs::{Compression, Tails};
 use ext4::{Headroom, Inodes, Profile, Size};
 
 use crate::directory;
@@ -161,19 +161,25 @@ pub struct Erofs {
 impl Erofs {
     fn spelled(&self) -> String {
         // The identifier among the options is derived from this text. What else there is has a word here.
-        let erofs::Options { min_kernel, block_size, tails, label, uuid: _ } = &self.options;
+        let erofs::Options { min_kernel, block_size, tails, compression, label, uuid: _ } = &self.options;
         let tails = match tails {
             Tails::Inline => "inline",
             Tails::Blocks => "blocks",
         };
         let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         format!(
-            "min-kernel={min_kernel} block-size={} tails={tails} label={} uuid={}",
+            "min-kernel={min_kernel} block-size={} tails={tails}{} label={} uuid={}",
             block_size.bytes(),
+            compression.as_ref().map_or_else(String::new, spelled_compression),
             hex(label.as_bytes()),
             self.uuid.map_or("derived".into(), |uuid| hex(&uuid)),
         )
     }
+}
+
+fn spelled_compression(compression: &Compression) -> String {
+    let Compression { algorithm, cluster } = compression;
+    format!(" compress={algorithm} cluster={}", cluster.bytes())
 }
 
 /// Where a rootfs goes.
@@ -206,6 +212,8 @@ pub(crate) fn check_target(options: &Options, target: &Target<'_>) -> Result<(),
 /// must not look like a filesystem before it is one, and the writer puts its mark last.
 pub(crate) fn may_place(options: &Options, target: &Target<'_>) -> Result<bool, Error> {
     match (&options.format, target) {
+        // Compressed contents have no place before they are compressed.
+        (Format::Erofs(erofs), _) if erofs.options.compression.is_some() => Ok(false),
         (Format::Ext4(_) | Format::Erofs(_) | Format::Tar, Target::Path(path)) => {
             let device = Unpublished::check(path);
             device.map(|device| !device).map_err(|cause| Error::Output { path: path.to_path_buf(), cause })
@@ -260,6 +268,17 @@ mod tests {
         assert_eq!(
             erofs.spelled(),
             format!("erofs min-kernel=6.1 block-size=4096 tails=inline label= uuid=derived {read}")
+        );
+        let mut compressed = Erofs::default();
+        let cluster = erofs::ClusterSize::DEFAULT;
+        compressed.options.compression = Some(Compression { algorithm: erofs::Algorithm::Lz4hc(9), cluster });
+        let compressed = Options { format: Format::Erofs(compressed), ..usual.clone() };
+        assert_eq!(
+            compressed.spelled(),
+            format!(
+                "erofs min-kernel=6.1 block-size=4096 tails=inline compress=lz4hc,9 cluster=65536 label= \
+                 uuid=derived {read}"
+            )
         );
         // What bounds or speeds up a build is not in it.
         let mut other = tar.clone();

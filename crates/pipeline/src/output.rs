@@ -49,7 +49,7 @@ fn reserve(file: &File, offset: u64, length: u64) -> io::Result<()> {
 
 /// Lets the kernel begin to write a part of the output to the disk. The end of a build waits for that anyway;
 /// begun early, it goes on while the rest is being made.
-fn write_out(file: &File, offset: u64, length: u64) {
+pub(crate) fn write_out(file: &File, offset: u64, length: u64) {
     if let Some(length) = NonZeroU64::new(length).filter(|length| length.get() >= WRITTEN_OUT_MIN) {
         // The name of the advice is of what it does once the bytes are on the disk; these are not yet.
         let _ = rustix::fs::fadvise(file, offset, Some(length), Advice::DontNeed);
@@ -140,6 +140,12 @@ impl<'a> FileOutput<'a> {
     ) -> FileOutput<'a> {
         let progress = Progress { report, done: 0, told: 0, total };
         FileOutput { file, runs, pending: None, gathered: Vec::new(), gathered_at: 0, progress }
+    }
+
+    /// So many bytes are written already, for the report.
+    pub(crate) fn after(mut self, done: u64) -> FileOutput<'a> {
+        self.progress.done = done;
+        self
     }
 
     /// Hands on what is still pending. Dropping without it loses bytes.

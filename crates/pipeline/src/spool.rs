@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use rustix::fs::FallocateFlags;
-use tree::{BLOCK, Content, Span};
+use tree::{BLOCK, Content, Piece, Span};
 
 use crate::output::BUFFER;
 
@@ -57,6 +57,22 @@ impl Spool {
             let punch = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
             let _ = rustix::fs::fallocate(file, punch, start, length);
         }
+    }
+
+    /// Reads all of `bytes` from a file's, `start` being the first; holes are zeros.
+    pub(crate) fn read_content(&self, content: &Content, start: u64, bytes: &mut [u8]) -> io::Result<()> {
+        let end = start + bytes.len() as u64;
+        let mut filled = 0;
+        let pieces = content.pieces().skip_while(|piece| piece.at + piece.span.length <= start);
+        for Piece { at, span } in pieces.take_while(|piece| piece.at < end) {
+            let (from, to) = (at.max(start), (at + span.length).min(end));
+            let (first, last) = ((from - start) as usize, (to - start) as usize);
+            bytes[filled..first].fill(0);
+            self.file(span.layer)?.read_exact_at(&mut bytes[first..last], span.offset + (from - at))?;
+            filled = last;
+        }
+        bytes[filled..].fill(0);
+        Ok(())
     }
 
     /// Writes a file's bytes, holes as zeros.

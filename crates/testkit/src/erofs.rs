@@ -1,7 +1,9 @@
 //! A reader of EROFS filesystems, written from the description of the format alone, to judge with: it is as strict as
 //! the strictest kernel, and shares nothing with the writer.
 //!
-//! It knows what an uncompressed filesystem on one device has.
+//! It knows what a filesystem on one device has; compressed files are in `clusters`.
+
+mod clusters;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -47,6 +49,8 @@ pub struct Superblock {
     pub blocks: u64,
     pub uuid: [u8; 16],
     pub label: Vec<u8>,
+    /// Algorithms by bits, if what they want to know stands behind the superblock.
+    pub algorithms: u16,
     metadata_at: u64,
     shared_at: u64,
 }
@@ -67,7 +71,7 @@ pub fn superblock(source: &(impl Source + ?Sized)) -> io::Result<Superblock> {
     ensure((9..=12).contains(&block_bits), || format!("blocks of 2^{block_bits}"))?;
     let block = 1 << block_bits;
     let (compatible, incompatible) = (u32_at(&bytes, 8), u32_at(&bytes, 80));
-    ensure(compatible & !0x7 == 0 && incompatible & !0x4 == 0, || {
+    ensure(compatible & !0x7 == 0 && incompatible & !0x17 == 0, || {
         format!("features {compatible:#x} {incompatible:#x}")
     })?;
     if compatible & 1 != 0 {
@@ -78,6 +82,9 @@ pub fn superblock(source: &(impl Source + ?Sized)) -> io::Result<Superblock> {
         let found = crc32c(&covered);
         ensure(found == u32_at(&bytes, 4), || format!("checksum {found:#x}"))?;
     }
+    let algorithms = u16_at(&bytes, 84);
+    ensure((incompatible & 2 != 0) == (algorithms != 0), || format!("algorithms {algorithms:#x}"))?;
+    configurations(source, algorithms)?;
     let zero = [&bytes[13..14], &bytes[86..104], &bytes[104..128]];
     ensure(zero.iter().all(|part| part.iter().all(|byte| *byte == 0)), || "unknown fields".into())?;
     ensure(bytes[79] == 0, || "label without an end".into())?;
@@ -91,9 +98,32 @@ pub fn superblock(source: &(impl Source + ?Sized)) -> io::Result<Superblock> {
         blocks: u32_at(&bytes, 36).into(),
         uuid: bytes[48..64].try_into().map_err(io::Error::other)?,
         label: bytes[64..80].split(|byte| *byte == 0).next().unwrap_or_default().to_vec(),
+        algorithms,
         metadata_at: u64::from(u32_at(&bytes, 40)) << block_bits,
         shared_at: u64::from(u32_at(&bytes, 44)) << block_bits,
     })
+}
+
+/// Checks what algorithms want to know.
+fn configurations(source: &(impl Source + ?Sized), algorithms: u16) -> io::Result<()> {
+    let mut at = 1024 + 128u64;
+    for number in (0..16).filter(|number| algorithms >> number & 1 == 1) {
+        let (mut length, mut bytes) = ([0; 2], vec![0; 14]);
+        source.read(at, &mut length)?;
+        let expected = [14, 0, 6, 6].get(number).copied().unwrap_or_default();
+        ensure(u16_at(&length, 0) == expected && expected > 0, || format!("algorithm {number}"))?;
+        bytes.truncate(expected.into());
+        source.read(at + 2, &mut bytes)?;
+        let (known, reserved) = bytes.split_at(if number == 0 { 4 } else { 2 });
+        let good = match number {
+            0 => u16_at(known, 0) == u16::MAX && (1..=256).contains(&u16_at(known, 2)),
+            2 => known == [15, 0],
+            _ => known[0] == 0 && known[1] <= 10,
+        };
+        ensure(good && reserved.iter().all(|byte| *byte == 0), || format!("configuration {bytes:?}"))?;
+        at = (at + 2 + u64::from(expected)).next_multiple_of(4);
+    }
+    Ok(())
 }
 
 struct Reader<'a, S: ?Sized> {
@@ -278,6 +308,9 @@ impl<S: Source + ?Sized> Reader<'_, S> {
     /// Hands out all bytes of a file, a block or a hole's worth at a time.
     fn data(&self, inode: &Inode, mut take: impl FnMut(&[u8])) -> io::Result<()> {
         let block = self.block();
+        if inode.layout == 3 {
+            return self.clusters(inode, take);
+        }
         let behind = inode.at + inode.fields + inode.xattrs;
         let mut done = 0;
         while done < inode.size {

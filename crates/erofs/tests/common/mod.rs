@@ -21,7 +21,10 @@ use expected::lines;
 use testkit::listing::{self, Kind as Type, Line};
 use testkit::tools::{command, run};
 use tree::{Content, Kind, Output, Span, Tree};
-use unlade_erofs::{BlockSize, Layout, Options, plan};
+use unlade_erofs::{
+    Algorithm, BlockSize, ClusterSize, Compression, Layout, Options, Press, Pressed, SEGMENT, candidates,
+    plan_pressed,
+};
 
 /// A sparse file, which notes what was put and checks that nothing is put twice.
 struct Disk {
@@ -55,12 +58,13 @@ pub(crate) struct Image {
 }
 
 pub(crate) fn build(tree: &Tree, options: &Options) -> Image {
-    let layout = plan(tree, options).unwrap();
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("rootfs.erofs");
     let file = File::options().create_new(true).read(true).write(true).open(&path).unwrap();
-    file.set_len(layout.size()).unwrap();
     let mut disk = Disk { file, runs: Vec::new(), writes: 0, copies: 0 };
+    let pressed = press(tree, options, &mut disk);
+    let layout = plan_pressed(tree, pressed, options).unwrap();
+    disk.file.set_len(layout.size()).unwrap();
     layout.write(tree, &mut disk).unwrap();
     disk.runs.sort_unstable();
     for pair in disk.runs.windows(2) {
@@ -68,6 +72,26 @@ pub(crate) fn build(tree: &Tree, options: &Options) -> Image {
     }
     assert!(disk.runs.last().is_none_or(|run| run.0 + run.1 <= layout.size()), "put behind the end");
     Image { directory, path, layout, writes: disk.writes, copies: disk.copies }
+}
+
+/// Compresses what can be, and puts it.
+fn press(tree: &Tree, options: &Options, disk: &mut Disk) -> Pressed {
+    let mut pressed = Pressed::new(options);
+    let mut press = options.compression.map(|compression| Press::new(&compression, options));
+    for candidate in candidates(tree, options).unwrap() {
+        let Kind::File(content) = &tree.node(candidate.node).kind else { unreachable!() };
+        let bytes = contents::bytes_in(content);
+        let mut segments = bytes.chunks(SEGMENT as usize).peekable();
+        while let Some(bytes) = segments.next() {
+            let segment = press.as_mut().unwrap().press(bytes, segments.peek().is_none());
+            if let Some(at) = pressed.add(&candidate, &segment)
+                && !segment.bytes().is_empty()
+            {
+                disk.write(at, segment.bytes()).unwrap();
+            }
+        }
+    }
+    pressed
 }
 
 fn assert_same(who: &str, expected: &[Line], found: &[Line]) {
@@ -165,6 +189,13 @@ pub(crate) fn sizes() -> [BlockSize; 4] {
 /// Options for kernels that read all that is written.
 pub(crate) fn newest(block_size: BlockSize) -> Options {
     Options { block_size, min_kernel: "6.18".parse().unwrap(), ..Options::default() }
+}
+
+/// Options by which contents are compressed, for the oldest kernel that reads that, or a newer one.
+pub(crate) fn compressed(algorithm: &str, cluster: u64, min_kernel: &str) -> Options {
+    let algorithm: Algorithm = algorithm.parse().unwrap();
+    let compression = Some(Compression { algorithm, cluster: ClusterSize::new(cluster).unwrap() });
+    Options { compression, min_kernel: min_kernel.parse().unwrap(), ..Options::default() }
 }
 
 /// The names of files with holes.

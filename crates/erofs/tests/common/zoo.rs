@@ -18,7 +18,20 @@ const NONE: u32 = u32::MAX;
 
 /// One of everything.
 pub(crate) fn zoo() -> Tree {
-    let mut b = Builder::new();
+    zoo_of(Builder::new())
+}
+
+/// The same, of which something can be compressed.
+pub(crate) fn compressible_zoo() -> Tree {
+    let mut b = Builder::of_layer(1);
+    for n in 0..400 {
+        b.file(format!("of all sizes/{n}"), n * n * 7 + n);
+    }
+    b.file("some segments", 9 * (1 << 20) + 1234).file("whole segments", 8 << 20);
+    zoo_of(b)
+}
+
+fn zoo_of(mut b: Builder) -> Tree {
     b.put("./", meta(0o751), Kind::Directory(Directory::new()));
     b.dir("bin").dir("etc").dir("dev").dir("deep/er/and/deeper").dir("many").dir("-");
     b.file("bin/sh", 123_457).file("bin/empty", 0).file("etc/passwd", 1).file("big", 20 << 20);

@@ -91,6 +91,11 @@ fn erofs_options(args: &FormatArgs) -> Result<Erofs, Usage> {
     if ext4.size.is_some() || ext4.free.is_some() || ext4.inodes.is_some() {
         return Err(Usage("an EROFS filesystem is as large as what it holds: nothing can be free".into()));
     }
+    if args.erofs_cluster_size.is_some() && args.compress.0.is_none() {
+        return Err(Usage(
+            "--erofs-cluster-size says how contents are compressed: say --compress, too".into(),
+        ));
+    }
     let label = erofs::Label::parse(common.label.as_bytes());
     let options = erofs::Options {
         min_kernel: args.erofs_min_kernel,
@@ -100,6 +105,10 @@ fn erofs_options(args: &FormatArgs) -> Result<Erofs, Usage> {
             "2048" => erofs::BlockSize::B2048,
             _ => erofs::BlockSize::B4096,
         },
+        compression: args.compress.0.map(|algorithm| erofs::Compression {
+            algorithm,
+            cluster: args.erofs_cluster_size.unwrap_or(erofs::ClusterSize::for_kernel(args.erofs_min_kernel)),
+        }),
         tails: if args.no_inline { Tails::Blocks } else { Tails::Inline },
         label: label.map_err(|error| Usage(format!("--label: {error}")))?,
         ..erofs::Options::default()
