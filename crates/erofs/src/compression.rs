@@ -29,7 +29,7 @@ pub enum Algorithm {
     Lz4,
     /// LZ4 that is expanded as fast and compressed slowly; levels 1 to 12.
     Lz4hc(u8),
-    /// DEFLATE; levels 1 to 9. Linux 6.6.
+    /// DEFLATE; levels 1 to 12. Linux 6.6.
     Deflate(u8),
     /// Zstandard; levels 1 to 22. Linux 6.10.
     Zstd(u8),
@@ -38,7 +38,7 @@ pub enum Algorithm {
 impl Algorithm {
     /// Its name, the levels that it has and the one it has by default.
     const ALL: [(&'static str, u8, u8); 4] =
-        [("lz4", 0, 0), ("lz4hc", 12, 9), ("deflate", 9, 6), ("zstd", 22, 3)];
+        [("lz4", 0, 0), ("lz4hc", 12, 9), ("deflate", 12, 6), ("zstd", 22, 3)];
 
     /// The first kernel that reads it.
     pub fn since(self) -> Kernel {
@@ -97,7 +97,7 @@ impl FromStr for Algorithm {
                     what: match name {
                         "lz4" => "lz4 has no levels; lz4hc has",
                         "lz4hc" => "lz4hc has the levels 1 to 12",
-                        "deflate" => "deflate has the levels 1 to 9",
+                        "deflate" => "deflate has the levels 1 to 12",
                         _ => "zstd has the levels 1 to 22",
                     },
                 });

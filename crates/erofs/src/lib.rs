@@ -25,4 +25,4 @@ pub use error::Error;
 pub use options::{BlockSize, Kernel, Label, Options, Tails};
 pub use plan::{Layout, plan, plan_pressed};
 pub use press::{Press, SEGMENT, Segment};
-pub use pressed::{Candidate, Pressed, candidates};
+pub use pressed::{Candidate, Pressed, Put, candidates};

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::{Compression, Error};
+use crate::format::{CLUSTERS_SINCE, SMALL_BLOCKS_SINCE};
+use crate::{Algorithm, ClusterSize, Compression, Error};
 
 /// What the caller decides. Everything else follows from the tree.
 ///
@@ -39,6 +40,32 @@ impl Default for Options {
             // "unlade" in a UUID of version 8.
             uuid: *b"unlade\x80\x00\x80\x00\x00\x00\x00\x00\x00\x00",
         }
+    }
+}
+
+impl Options {
+    /// Fails with [`Error::Kernel`] or [`Error::Option`] for options that contradict each other, before any work is done.
+    pub fn check(&self) -> Result<(), Error> {
+        let given = self.min_kernel;
+        let needs = |what, needed| {
+            if given < needed { Err(Error::Kernel { what, needed, given }) } else { Ok(()) }
+        };
+        if self.block_size != BlockSize::B4096 {
+            needs("blocks of other than 4096 bytes", SMALL_BLOCKS_SINCE)?;
+        }
+        let Some(Compression { algorithm, cluster }) = self.compression else { return Ok(()) };
+        match algorithm {
+            Algorithm::Lz4 | Algorithm::Lz4hc(_) => {}
+            Algorithm::Deflate(_) => needs("files compressed by DEFLATE", algorithm.since())?,
+            Algorithm::Zstd(_) => needs("files compressed by Zstandard", algorithm.since())?,
+        }
+        if cluster > ClusterSize::BLOCK {
+            needs("clusters of more than 4096 bytes", CLUSTERS_SINCE)?;
+        }
+        if self.block_size != BlockSize::B4096 {
+            return Err(Error::Option { what: "only a filesystem with blocks of 4096 bytes is compressed" });
+        }
+        Ok(())
     }
 }
 

@@ -13,7 +13,7 @@ use tree::Tree;
 use crate::format::{CHUNKS_SINCE, CLUSTERS_SINCE, SMALL_BLOCKS_SINCE, TAILS_SINCE, compat, incompat};
 use crate::plan::place::{Placed, place};
 use crate::plan::survey::{Data, Survey, survey};
-use crate::pressed::{File, Pressed, check};
+use crate::pressed::{File, Pressed};
 use crate::{Algorithm, BlockSize, Error, Kernel, Options};
 
 /// A filesystem that is not written yet: where each inode, name and byte goes.
@@ -42,17 +42,12 @@ pub(crate) struct Features {
 ///
 /// Nothing is compressed; whoever has compressed contents hands them to [`plan_pressed()`].
 pub fn plan(tree: &Tree, options: &Options) -> Result<Layout, Error> {
-    plan_pressed(tree, Pressed::new(options), options)
+    plan_pressed(tree, Pressed::new(options, 0), options)
 }
 
 /// Decides as [`plan()`] does where all goes that is not among the compressed contents, which have their places.
 pub fn plan_pressed(tree: &Tree, pressed: Pressed, options: &Options) -> Result<Layout, Error> {
-    check(options)?;
-    let given = options.min_kernel;
-    if options.block_size != BlockSize::B4096 && given < SMALL_BLOCKS_SINCE {
-        let what = "blocks of other than 4096 bytes";
-        return Err(Error::Kernel { what, needed: SMALL_BLOCKS_SINCE, given });
-    }
+    options.check()?;
     let mut survey = survey(tree, &pressed, options)?;
     let placed = place(tree, &mut survey, &pressed, options)?;
     Ok(Layout { options: options.clone(), pressed, survey, placed })

@@ -58,6 +58,12 @@ impl Segment {
         &self.bytes
     }
 
+    /// The end of the file, which is to be kept until the filesystem is written: where, [`Pressed::add`](crate::Pressed::add)
+    /// says. Mostly empty.
+    pub fn tail(&self) -> &[u8] {
+        self.tail.as_ref().map_or(&[], |tail| &tail.bytes)
+    }
+
     /// Whether nothing of it is compressed.
     pub(crate) fn is_plain(&self) -> bool {
         self.extents.iter().all(|extent| extent.plain) && self.tail.as_ref().is_none_or(|tail| tail.plain)

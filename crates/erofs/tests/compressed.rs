@@ -10,10 +10,10 @@
 
 mod common;
 
-use common::zoo::{compressible_zoo, zoo};
+use common::zoo::{compressible, compressible_zoo, zoo};
 use common::{build, compressed};
 use tree::Tree;
-use unlade_erofs::{Options, Tails};
+use unlade_erofs::{BlockSize, Options, Tails};
 
 /// Builds, lets all judges look, and says how large it is.
 fn check(tree: &Tree, options: &Options, needs: &str) -> u64 {
@@ -26,8 +26,15 @@ fn check(tree: &Tree, options: &Options, needs: &str) -> u64 {
 }
 
 #[test]
-fn lz4() {
+fn everything() {
     let tree = compressible_zoo();
+    check(&tree, &compressed("lz4", 65_536, "6.1"), "5.17");
+    check(&tree, &compressed("lz4", 4096, "5.4"), "5.4");
+}
+
+#[test]
+fn lz4() {
+    let tree = compressible();
     let plain = check(&tree, &Options::default(), "5.15");
     for (cluster, kernel, needs) in [
         (4096, "5.4", "5.4"),
@@ -50,5 +57,50 @@ fn what_cannot_be_compressed() {
     let tree = zoo();
     let plain = build(&tree, &Options::default()).layout.size();
     let size = check(&tree, &compressed("lz4", 65_536, "6.1"), "5.15");
-    assert!(size <= plain, "{size} of {plain}");
+    // Beside the superblock lies nothing.
+    assert!(size <= plain + 4096, "{size} of {plain}");
+}
+
+#[test]
+fn other_algorithms() {
+    let tree = compressible();
+    let plain = build(&tree, &Options::default()).layout.size();
+    for (algorithm, cluster, kernel, needs) in [
+        ("lz4hc,1", 4096, "5.4", "5.4"),
+        ("lz4hc,12", 65_536, "6.1", "5.17"),
+        ("deflate,1", 4096, "6.6", "6.6"),
+        ("deflate,9", 65_536, "6.6", "6.6"),
+        ("zstd,1", 4096, "6.10", "6.10"),
+        ("zstd", 65_536, "6.10", "6.10"),
+        ("zstd,9", 1 << 20, "6.18", "6.10"),
+    ] {
+        let options = compressed(algorithm, cluster, kernel);
+        let image = build(&tree, &options);
+        let size = image.layout.size();
+        eprintln!("{algorithm} {cluster} for {kernel}: {size} bytes");
+        assert_eq!(image.layout.needs_kernel().to_string(), needs);
+        assert!(size < plain * 3 / 4, "{size} of {plain}");
+        // Debian 12's `fsck.erofs` expands LZ4 alone.
+        if algorithm.starts_with("lz4") {
+            image.check(&tree)
+        } else {
+            image.read(&tree)
+        };
+    }
+}
+
+#[test]
+fn kernels_that_do_not_read_it() {
+    for (algorithm, cluster, kernel, text) in [
+        ("lz4", 65_536, "5.10", "clusters of more than 4096 bytes need Linux 5.13"),
+        ("deflate", 4096, "6.5", "files compressed by DEFLATE need Linux 6.6"),
+        ("zstd", 65_536, "6.9", "files compressed by Zstandard need Linux 6.10"),
+    ] {
+        let options = compressed(algorithm, cluster, kernel);
+        let error = unlade_erofs::candidates(&Tree::default(), &options, |_| false).unwrap_err().to_string();
+        assert!(error.starts_with(text), "{error}");
+        assert_eq!(unlade_erofs::plan(&Tree::default(), &options).unwrap_err().to_string(), error);
+    }
+    let options = Options { block_size: BlockSize::B512, ..compressed("lz4", 4096, "6.18") };
+    assert!(unlade_erofs::plan(&Tree::default(), &options).is_err());
 }

@@ -8,6 +8,7 @@ use ext4::{Headroom, Inodes, Profile, Size};
 
 use crate::directory;
 use crate::error::Error;
+use crate::glob::Glob;
 use crate::layers;
 use crate::publish::{self, Unpublished};
 
@@ -154,6 +155,8 @@ impl Ext4 {
 pub struct Erofs {
     /// All but the identifier.
     pub options: erofs::Options,
+    /// Files that are not compressed.
+    pub compress_exclude: Vec<Glob>,
     /// The UUID, if it is not to be derived.
     pub uuid: Option<[u8; 16]>,
 }
@@ -167,10 +170,14 @@ impl Erofs {
             Tails::Blocks => "blocks",
         };
         let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let mut compressed = compression.as_ref().map_or_else(String::new, spelled_compression);
+        if compression.is_some() {
+            let globs = self.compress_exclude.iter();
+            globs.for_each(|glob| compressed += &format!(" exclude={}", hex(glob.to_string().as_bytes())));
+        }
         format!(
-            "min-kernel={min_kernel} block-size={} tails={tails}{} label={} uuid={}",
+            "min-kernel={min_kernel} block-size={} tails={tails}{compressed} label={} uuid={}",
             block_size.bytes(),
-            compression.as_ref().map_or_else(String::new, spelled_compression),
             hex(label.as_bytes()),
             self.uuid.map_or("derived".into(), |uuid| hex(&uuid)),
         )
@@ -193,6 +200,9 @@ pub enum Target<'a> {
 /// Refuses what cannot work before any work is done.
 pub(crate) fn check_target(options: &Options, target: &Target<'_>) -> Result<(), Error> {
     let invalid = |text: &str| IoError::new(ErrorKind::InvalidInput, text);
+    if let Format::Erofs(erofs) = &options.format {
+        erofs.options.check().map_err(Error::Erofs)?;
+    }
     match (&options.format, target) {
         (Format::Tar, Target::Stream(_)) => Ok(()),
         (Format::Ext4(_) | Format::Erofs(_) | Format::Directory, Target::Stream(_)) => {
@@ -272,11 +282,12 @@ mod tests {
         let mut compressed = Erofs::default();
         let cluster = erofs::ClusterSize::DEFAULT;
         compressed.options.compression = Some(Compression { algorithm: erofs::Algorithm::Lz4hc(9), cluster });
+        compressed.compress_exclude = vec!["*.a".parse().unwrap_or_else(|error| unreachable!("{error}"))];
         let compressed = Options { format: Format::Erofs(compressed), ..usual.clone() };
         assert_eq!(
             compressed.spelled(),
             format!(
-                "erofs min-kernel=6.1 block-size=4096 tails=inline compress=lz4hc,9 cluster=65536 label= \
+                "erofs min-kernel=6.1 block-size=4096 tails=inline compress=lz4hc,9 cluster=65536 exclude=2a2e61 label= \
                  uuid=derived {read}"
             )
         );

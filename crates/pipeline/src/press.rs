@@ -5,14 +5,16 @@
 //! the threads nor their number decide a byte, and no more than a few jobs wait at any time.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, BufWriter, Write as _};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 
 use erofs::{Candidate, Compression, Options, Press, Pressed, SEGMENT, Segment};
 use tree::{BLOCK, Kind, Span, Tree};
 
 use crate::event::{Event, Report};
+use crate::glob::Glob;
 use crate::in_order::in_order;
 use crate::output::{BUFFER, write_out};
 use crate::spool::Spool;
@@ -34,19 +36,26 @@ pub(crate) struct Done {
     pub(crate) bytes: u64,
 }
 
-/// Compresses what can be compressed of a tree's contents into `file`, in so many threads. `total` is about how many
+/// Compresses what can be compressed of a tree's contents into `file`, but for files that are to be `left` as they are, in
+/// so many threads; `scratch` is a directory.
+/// `total` is about how many
 /// bytes will be written or compressed in all, for the report.
 pub(crate) fn press(
     tree: &Tree,
     spool: &Spool,
     file: &File,
-    options: &Options,
+    (options, left): (&Options, &[Glob]),
     threads: usize,
+    scratch: &Path,
     (report, total): (Report<'_>, u64),
 ) -> Result<Done, Fault> {
-    let candidates = erofs::candidates(tree, options).map_err(Fault::Options)?;
-    let mut done = Done { pressed: Pressed::new(options), bytes: 0 };
+    let is_left = |path: &[u8]| left.iter().any(|glob| glob.matches(path));
+    let candidates = erofs::candidates(tree, options, is_left).map_err(Fault::Options)?;
+    let mut done = Done { pressed: Pressed::new(options, spool.own_layer()), bytes: 0 };
     let Some(compression) = options.compression else { return Ok(done) };
+    // Ends of files wait with the contents.
+    let tails = spool.create(spool.own_layer(), scratch).map_err(Fault::Spool)?;
+    let mut tails = BufWriter::with_capacity(BUFFER, tails);
     let jobs = jobs(&candidates);
     let work = Work { tree, spool, options, compression, candidates: &candidates };
     let mut sink = Sink { file, at: 0, bytes: Vec::with_capacity(BUFFER) };
@@ -59,8 +68,9 @@ pub(crate) fn press(
         |job, made| {
             let segments = made.map_err(Fault::Spool)?;
             for (candidate, segment) in candidates[jobs[job].files.clone()].iter().zip(&segments) {
-                if let Some(at) = done.pressed.add(candidate, segment) {
-                    sink.put(at, segment.bytes()).map_err(Fault::Output)?;
+                if let Some(put) = done.pressed.add(candidate, segment) {
+                    tails.write_all(segment.tail()).map_err(Fault::Spool)?;
+                    sink.put(put.clusters, segment.bytes()).map_err(Fault::Output)?;
                     behind.pass(candidate, jobs[job].segment);
                 }
             }
@@ -69,6 +79,7 @@ pub(crate) fn press(
             Ok(())
         },
     )?;
+    tails.flush().map_err(Fault::Spool)?;
     sink.flush().map_err(Fault::Output)?;
     behind.release();
     Ok(done)

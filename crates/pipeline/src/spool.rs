@@ -24,9 +24,14 @@ pub struct Spool {
 }
 
 impl Spool {
-    /// A spool for this many layers, empty.
+    /// A spool for this many layers, empty, and for one that is made here.
     pub(crate) fn new(layers: usize, shared: bool) -> Spool {
-        Spool { files: (0..layers).map(|_| OnceLock::new()).collect(), shared }
+        Spool { files: (0..=layers).map(|_| OnceLock::new()).collect(), shared }
+    }
+
+    /// The number of the layer that is made here.
+    pub(crate) fn own_layer(&self) -> u32 {
+        (self.files.len() - 1) as u32
     }
 
     /// Makes the file for a layer, in `directory`.

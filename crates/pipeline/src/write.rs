@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::event::Report;
 use crate::identity::Identity;
 use crate::layers::{self, Contents};
-use crate::options::{Erofs, Ext4, Format, Options, Target};
+use crate::options::{Erofs, Ext4, Format, Options, Target, scratch_directory};
 use crate::outlines::Outlines;
 use crate::output::{FileOutput, Places, StreamOutput, copying};
 use crate::press::{Done, Fault, press};
@@ -150,12 +150,22 @@ impl Job<'_> {
                 let output = Unpublished::create(path, BLOCK).map_err(fail)?;
                 let total = (self.report, built.content_bytes);
                 let threads = self.options.layers.threads();
-                let done = press(tree, contents.held(), &output.file, &options, threads, total);
+                let scratch = scratch_directory(self.options, &Target::Path(path));
+                let done = press(
+                    tree,
+                    contents.held(),
+                    &output.file,
+                    (&options, &erofs.compress_exclude),
+                    threads,
+                    &scratch,
+                    total,
+                );
                 let Done { pressed, bytes } = done.map_err(|fault| match fault {
                     Fault::Spool(cause) => Error::Spool(cause),
                     Fault::Output(cause) => fail(cause),
                     Fault::Options(error) => Error::Erofs(error),
                 })?;
+                built.scratch_bytes = built.scratch_bytes.max(contents.scratch_bytes());
                 let written = pressed.size();
                 let layout = erofs::plan_pressed(tree, pressed, &options).map_err(Error::Erofs)?;
                 output.grow(written, layout.size()).map_err(fail)?;

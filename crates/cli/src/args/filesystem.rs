@@ -86,9 +86,13 @@ pub(crate) struct ErofsArgs {
     #[arg(long)]
     pub(crate) no_inline: bool,
 
-    /// Compress contents: lz4, lz4hc[,1-12], deflate[,1-9] (Linux 6.6), zstd[,1-22] (Linux 6.10), or none
+    /// Compress contents: lz4, lz4hc[,1-12], deflate[,1-12] (Linux 6.6), zstd[,1-22] (Linux 6.10), or none
     #[arg(long, value_name = "ALGORITHM[,LEVEL]", default_value = "none", value_parser = compression)]
     pub(crate) compress: Compress,
+
+    /// Leave these files as they are: "*.png" by name, "/usr/lib/**" by path; may be given several times
+    #[arg(long, value_name = "GLOB")]
+    pub(crate) compress_exclude: Vec<pipeline::Glob>,
 
     /// Bytes that are compressed and read as one, at most; default: 64K where kernels read it, else 4K
     #[arg(long, value_name = "SIZE", value_parser = cluster_size)]

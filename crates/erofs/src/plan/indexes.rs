@@ -66,7 +66,7 @@ pub(crate) fn length(behind: u64, size: u64) -> u64 {
     (at - behind) + HEADER + Packing::new(at, size.div_ceil(BLOCK as u64)).length()
 }
 
-/// The bytes of [`length`], then the end of the file.
+/// The bytes of [`length`].
 pub(crate) fn encode(behind: u64, size: u64, algorithm: u8, file: &File, out: &mut Vec<u8>) {
     let at = behind.next_multiple_of(MAP_ALIGN);
     out.resize(out.len() + (at - behind) as usize, 0);
@@ -78,14 +78,15 @@ pub(crate) fn encode(behind: u64, size: u64, algorithm: u8, file: &File, out: &m
     for (flag, set) in [
         (advise::COMPACTED_2B, packing.dense > 0),
         (advise::BIG_PCLUSTERS, is_big),
-        (advise::INLINE_PCLUSTER, file.tail.is_some()),
+        (advise::INLINE_PCLUSTER, file.end.is_some()),
     ] {
         flags |= if set { flag } else { 0 };
     }
-    let tail = file.tail.as_ref().map_or(&[][..], |tail| &tail.bytes);
+    // Shorter than a block.
+    let tail = file.end.map_or(0, |end| end.span.length) as u16;
     let header = MapHeader {
         reserved: 0.into(),
-        idata_size: (tail.len() as u16).into(),
+        idata_size: tail.into(),
         advise: flags.into(),
         algorithmtype: algorithm,
         clusterbits: 0,
@@ -96,7 +97,6 @@ pub(crate) fn encode(behind: u64, size: u64, algorithm: u8, file: &File, out: &m
     first.chunks(2).for_each(|slots| pack(slots, 16, 8, is_big, out));
     dense.chunks(16).for_each(|slots| pack(slots, 14, 32, is_big, out));
     last.chunks(2).for_each(|slots| pack(slots, 16, 8, is_big, out));
-    out.extend_from_slice(tail);
 }
 
 /// Packs some slots of `bits` each into so many bytes, the last four of which are an address.
@@ -170,8 +170,9 @@ fn slots(file: &File) -> Vec<Slot> {
             ends_apart = put(length.into(), 1, true);
         }
     }
-    if let Some(tail) = &file.tail {
-        ends_apart = put(tail.length.into(), 0, tail.plain);
+    if let Some(end) = &file.end {
+        // It has no block; as one that has it says it.
+        ends_apart = put(end.length.into(), 1, end.plain);
     }
     if ends_apart {
         slots.push(Slot::Head { plain: true, offset: (at % BLOCK as u64) as u16, address });

@@ -264,12 +264,12 @@ impl Surveyor<'_> {
     /// clusters are blocks as in any other file.
     fn pressed_data(&self, inode: &Inode, file: &File) -> Data {
         let size = self.options.block_size;
-        let flat = Inode { data: if file.tail.is_some() { Data::Inline } else { Data::Plain }, ..*inode };
+        let flat = Inode { data: if file.end.is_some() { Data::Inline } else { Data::Plain }, ..*inode };
         if file.is_plain() && flat.length(size) <= size.bytes().into() {
             return flat.data;
         }
         let index = indexes::length(inode.fields() + u64::from(inode.xattrs), inode.size);
-        let tail = file.tail.as_ref().map_or(0, |tail| tail.bytes.len());
+        let tail = file.end.map_or(0, |end| end.span.length);
         // The index of the largest file has fewer bytes than 32 bits count, and a tail is shorter than a block.
         Data::Pressed { index: index as u32, tail: tail as u16 }
     }

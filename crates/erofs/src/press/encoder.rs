@@ -1,6 +1,6 @@
 //! The algorithms, each as one question: how much of these bytes fits there?
 
-use flate2::{Compress, FlushCompress, Status};
+use libdeflater::{CompressionLvl, Compressor};
 use sys::lz4::{self, Fitted, High};
 use zstd::zstd_safe::{CCtx, CParameter};
 
@@ -45,10 +45,11 @@ impl Encoder {
 const RATIO: f64 = 2.5;
 /// A guess is so much smaller than what would fit exactly.
 const MARGIN: f64 = 0.97;
-/// Fewer bytes than this at the end of a block are not worth another try.
-const SLACK: usize = 256;
-/// Tries until something fits.
-const TRIES: usize = 4;
+/// Fewer bytes than this at the end of a block are not worth another try, which costs as much as the first: with half a
+/// block, half of all clusters are tried again, and what is left empty is one byte in a hundred.
+const SLACK: usize = BLOCK / 2;
+/// What can be compressed less than this is left as it is.
+const LEAST: f64 = 1.12;
 
 /// Fits by guessing, for algorithms that only compress all they are given: how well the last input could be
 /// compressed tells how much of the next one fits.
@@ -66,8 +67,8 @@ impl Guess {
 
     fn fit(&mut self, input: &[u8], output: &mut [u8]) -> Fitted {
         let room = output.len();
-        let mut ratio = self.ratio;
-        for _ in 0..TRIES {
+        // What comes may be quite different from what came.
+        for ratio in [self.ratio, RATIO.min(0.7 * self.ratio), 1.6, LEAST] {
             let guess = (room as f64 * ratio * MARGIN) as usize;
             let taken = guess.max(room).min(input.len());
             if let Some(made) = self.whole.compress(&input[..taken], output) {
@@ -75,12 +76,8 @@ impl Guess {
                 self.ratio = taken as f64 / made as f64;
                 return self.fill(input, first, output);
             }
-            if taken <= room {
-                break;
-            }
-            // By how much it was too long is not known.
-            ratio *= 0.7;
         }
+        self.ratio = RATIO;
         Fitted { taken: 0, made: 0 }
     }
 
@@ -107,7 +104,7 @@ impl Guess {
 /// Compresses all that it is given, or nothing.
 enum Whole {
     Zstd(CCtx<'static>),
-    Deflate(Compress),
+    Deflate(Compressor),
 }
 
 impl Whole {
@@ -125,22 +122,20 @@ impl Whole {
     }
 
     fn deflate(level: u8) -> Whole {
-        Whole::Deflate(Compress::new(flate2::Compression::new(level.into()), false))
+        Whole::Deflate(Compressor::new(CompressionLvl::new(level.into()).unwrap_or_default()))
     }
 
     fn compress(&mut self, input: &[u8], output: &mut [u8]) -> Option<usize> {
         match self {
             Whole::Zstd(context) => context.compress2(output, input).ok(),
-            Whole::Deflate(state) => {
-                state.reset();
-                let status = state.compress(input, output, FlushCompress::Finish).ok()?;
-                let made = state.total_out() as usize;
+            Whole::Deflate(compressor) => {
+                let made = compressor.deflate_compress(input, output).ok()?;
                 // Readers skip zeros before the first byte. That is zero if it begins a block that is stored and not
                 // the last; the bits behind these three mean nothing then (RFC 1951, 3.2.4).
                 if output.first() == Some(&0) {
                     output[0] = 0x80;
                 }
-                (status == Status::StreamEnd).then_some(made)
+                Some(made)
             }
         }
     }

@@ -53,12 +53,16 @@ impl<'a> Writer<'a> {
             sink.put(at, &bytes)?;
             return self.write_map(place, inode, bits, at + bytes.len() as u64, sink);
         }
-        if let Data::Pressed { .. } = inode.data
-            && let Some(file) = self.layout.pressed.file(inode.node)
-        {
-            let algorithm = self.layout.algorithm().map_or(0, Algorithm::number);
-            indexes::encode(bytes.len() as u64, inode.size, algorithm, file, &mut bytes);
-            return Ok(sink.put(at, &bytes)?);
+        if let Some(file) = self.layout.pressed.file(inode.node) {
+            if let Data::Pressed { .. } = inode.data {
+                let algorithm = self.layout.algorithm().map_or(0, Algorithm::number);
+                indexes::encode(bytes.len() as u64, inode.size, algorithm, file, &mut bytes);
+            }
+            sink.put(at, &bytes)?;
+            if let Some(end) = file.end {
+                sink.copy(at + bytes.len() as u64, end.span)?;
+            }
+            return Ok(());
         }
         let size = self.layout.options.block_size;
         let tail = inode.tail(size) as usize;

@@ -29,10 +29,15 @@ use unlade_erofs::{
 /// A sparse file, which notes what was put and checks that nothing is put twice.
 struct Disk {
     file: File,
+    /// Compressed ends of files.
+    tails: Vec<u8>,
     runs: Vec<(u64, u64)>,
     writes: usize,
     copies: usize,
 }
+
+/// The layer in which compressed ends of files wait.
+const TAILS: u32 = u32::MAX;
 
 impl Output for Disk {
     fn write(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
@@ -44,6 +49,11 @@ impl Output for Disk {
     fn copy(&mut self, offset: u64, span: Span) -> io::Result<()> {
         self.copies += 1;
         self.runs.push((offset, span.length));
+        if span.layer == TAILS {
+            return self
+                .file
+                .write_all_at(&self.tails[span.offset as usize..][..span.length as usize], offset);
+        }
         self.file.write_all_at(&bytes_of(span), offset)
     }
 }
@@ -61,7 +71,7 @@ pub(crate) fn build(tree: &Tree, options: &Options) -> Image {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("rootfs.erofs");
     let file = File::options().create_new(true).read(true).write(true).open(&path).unwrap();
-    let mut disk = Disk { file, runs: Vec::new(), writes: 0, copies: 0 };
+    let mut disk = Disk { file, tails: Vec::new(), runs: Vec::new(), writes: 0, copies: 0 };
     let pressed = press(tree, options, &mut disk);
     let layout = plan_pressed(tree, pressed, options).unwrap();
     disk.file.set_len(layout.size()).unwrap();
@@ -76,18 +86,19 @@ pub(crate) fn build(tree: &Tree, options: &Options) -> Image {
 
 /// Compresses what can be, and puts it.
 fn press(tree: &Tree, options: &Options, disk: &mut Disk) -> Pressed {
-    let mut pressed = Pressed::new(options);
+    let mut pressed = Pressed::new(options, TAILS);
     let mut press = options.compression.map(|compression| Press::new(&compression, options));
-    for candidate in candidates(tree, options).unwrap() {
+    for candidate in candidates(tree, options, |_| false).unwrap() {
         let Kind::File(content) = &tree.node(candidate.node).kind else { unreachable!() };
         let bytes = contents::bytes_in(content);
         let mut segments = bytes.chunks(SEGMENT as usize).peekable();
         while let Some(bytes) = segments.next() {
             let segment = press.as_mut().unwrap().press(bytes, segments.peek().is_none());
-            if let Some(at) = pressed.add(&candidate, &segment)
-                && !segment.bytes().is_empty()
-            {
-                disk.write(at, segment.bytes()).unwrap();
+            let Some(put) = pressed.add(&candidate, &segment) else { continue };
+            assert_eq!(put.tail.offset, disk.tails.len() as u64);
+            disk.tails.extend(segment.tail());
+            if !segment.bytes().is_empty() {
+                disk.write(put.clusters, segment.bytes()).unwrap();
             }
         }
     }

@@ -23,12 +23,30 @@ pub(crate) fn zoo() -> Tree {
 
 /// The same, of which something can be compressed.
 pub(crate) fn compressible_zoo() -> Tree {
+    zoo_of(Builder::of_layer(1))
+}
+
+/// Files of which something can be compressed, of all sizes.
+pub(crate) fn compressible() -> Tree {
     let mut b = Builder::of_layer(1);
-    for n in 0..400 {
-        b.file(format!("of all sizes/{n}"), n * n * 7 + n);
+    for n in 0..200 {
+        b.file(format!("of all sizes/{n}"), n * n * 5 + n);
     }
-    b.file("some segments", 9 * (1 << 20) + 1234).file("whole segments", 8 << 20);
-    zoo_of(b)
+    b.file("some segments", 9 * (1 << 20) + 1234)
+        .file("whole segments", 8 << 20)
+        .link("again", "whole segments");
+    // Indexes that begin anywhere.
+    for length in 0..40 {
+        let content = Content::Whole(b.span(1000 * length + 3000));
+        let metadata = with_xattrs(meta(0o644), &[("user.x", &vec![length as u8; length as usize * 90])]);
+        b.put(format!("attributes/{length}"), metadata, Kind::File(content));
+    }
+    b.sparse("holes", 1 << 20, &[(65_536, 200_000), (1 << 19, 1 << 18)]).sparse(
+        "hole",
+        4 << 20,
+        &[(0, 4096)],
+    );
+    b.tree()
 }
 
 fn zoo_of(mut b: Builder) -> Tree {

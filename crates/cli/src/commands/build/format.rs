@@ -91,10 +91,15 @@ fn erofs_options(args: &FormatArgs) -> Result<Erofs, Usage> {
     if ext4.size.is_some() || ext4.free.is_some() || ext4.inodes.is_some() {
         return Err(Usage("an EROFS filesystem is as large as what it holds: nothing can be free".into()));
     }
-    if args.erofs_cluster_size.is_some() && args.compress.0.is_none() {
-        return Err(Usage(
-            "--erofs-cluster-size says how contents are compressed: say --compress, too".into(),
-        ));
+    if args.compress.0.is_none() {
+        for (given, name) in [
+            (args.erofs_cluster_size.is_some(), "--erofs-cluster-size"),
+            (!args.compress_exclude.is_empty(), "--compress-exclude"),
+        ] {
+            if given {
+                return Err(Usage(format!("{name} says how contents are compressed: say --compress, too")));
+            }
+        }
     }
     let label = erofs::Label::parse(common.label.as_bytes());
     let options = erofs::Options {
@@ -113,7 +118,8 @@ fn erofs_options(args: &FormatArgs) -> Result<Erofs, Usage> {
         label: label.map_err(|error| Usage(format!("--label: {error}")))?,
         ..erofs::Options::default()
     };
-    Ok(Erofs { options, uuid: uuid(common)? })
+    options.check().map_err(|error| Usage(error.to_string()))?;
+    Ok(Erofs { options, compress_exclude: args.compress_exclude.clone(), uuid: uuid(common)? })
 }
 
 fn uuid(common: &FilesystemArgs) -> Result<Option<[u8; 16]>, Usage> {
