@@ -13,10 +13,13 @@ use std::io;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use erofs::{BlockSize, Error, Kernel, Label, Options, Tails};
+use erofs::{
+    Algorithm, BlockSize, ClusterSize, Compression, Error, Kernel, Label, Options, Press, Pressed, SEGMENT,
+    Tails,
+};
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
-use tree::{Notes, Output, Span, Tree};
+use tree::{Action, Change, Content, Kind, Notes, Output, Span, Tree};
 use unlade_fuzz::changes;
 
 /// Another process takes much longer than all the rest, so that one input of so many is checked by `fsck.erofs`.
@@ -24,6 +27,9 @@ use unlade_fuzz::changes;
 const CHECKED: u32 = 32;
 
 const CHANGES: usize = 40;
+
+/// The layer in which compressed ends of files wait.
+const TAILS: u32 = u32::MAX;
 
 /// Filesystems are no larger, so that memory holds them.
 const SIZE_MAX: u64 = 1 << 26;
@@ -37,19 +43,31 @@ fuzz_target!(|data: &[u8]| {
 });
 
 fn check(tree: &Tree, options: &Options) {
-    let layout = match erofs::plan(tree, options) {
+    // What is too large uncompressed is not compressed either: it would take too long.
+    match erofs::plan(tree, options) {
+        Ok(layout) if layout.size() > SIZE_MAX => return,
+        _ => {}
+    }
+    let mut memory = Memory { bytes: Vec::new(), tails: Vec::new(), runs: Vec::new() };
+    let pressed = match options.check() {
+        Ok(()) => press(tree, options, &mut memory),
+        Err(_) => Pressed::new(options, TAILS),
+    };
+    let layout = match erofs::plan_pressed(tree, pressed, options) {
         Ok(layout) => layout,
-        Err(error @ (Error::Limit { .. } | Error::TooLarge { .. } | Error::Kernel { .. })) => {
+        Err(
+            error @ (Error::Limit { .. }
+            | Error::TooLarge { .. }
+            | Error::Kernel { .. }
+            | Error::Option { .. }),
+        ) => {
             assert!(!error.to_string().contains('\u{1b}'));
             return;
         }
         Err(error) => panic!("{error}"),
     };
     assert!(layout.needs_kernel() <= options.min_kernel);
-    if layout.size() > SIZE_MAX {
-        return;
-    }
-    let mut memory = Memory { bytes: vec![0; layout.size() as usize], runs: Vec::new() };
+    memory.bytes.resize(layout.size() as usize, 0);
     layout.write(tree, &mut memory).expect("memory takes everything");
     memory.runs.sort_unstable();
     for pair in memory.runs.windows(2) {
@@ -59,7 +77,13 @@ fn check(tree: &Tree, options: &Options) {
     let differences = testkit::listing::diff(&expected::lines(tree), &found);
     assert!(differences.is_empty(), "{}", differences.join("\n"));
     static COUNT: AtomicU32 = AtomicU32::new(0);
-    if options.block_size == BlockSize::B4096 && COUNT.fetch_add(1, Ordering::Relaxed).is_multiple_of(CHECKED)
+    let is_read = options.compression.is_none_or(|compression| {
+        // By Debian 12's.
+        matches!(compression.algorithm, Algorithm::Lz4 | Algorithm::Lz4hc(_))
+    });
+    if is_read
+        && options.block_size == BlockSize::B4096
+        && COUNT.fetch_add(1, Ordering::Relaxed).is_multiple_of(CHECKED)
     {
         memory.fsck();
     }
@@ -68,7 +92,8 @@ fn check(tree: &Tree, options: &Options) {
 fn tree(u: &mut Unstructured<'_>) -> Result<Tree> {
     let mut tree = Tree::default();
     // Each on its own, so that one that makes no sense takes nothing else away.
-    for change in changes(u, CHANGES)? {
+    for mut change in changes(u, CHANGES)? {
+        make_compressible(&mut change);
         let _ = tree.apply(0, vec![change], &mut Notes::default());
     }
     for _ in 0..u.int_in_range(0..=2)? {
@@ -78,12 +103,55 @@ fn tree(u: &mut Unstructured<'_>) -> Result<Tree> {
     Ok(tree)
 }
 
+/// Lets a file's contents be those of a layer that can be compressed in parts.
+fn make_compressible(change: &mut Change) {
+    match &mut change.action {
+        Action::Put(_, Kind::File(Content::Whole(span))) => span.layer = 1,
+        Action::Put(_, Kind::File(Content::Pieces { pieces, .. })) => {
+            pieces.iter_mut().for_each(|piece| piece.span.layer = 1);
+        }
+        _ => {}
+    }
+}
+
+/// Compresses what can be, and puts it where it goes.
+fn press(tree: &Tree, options: &Options, memory: &mut Memory) -> Pressed {
+    let mut pressed = Pressed::new(options, TAILS);
+    let Some(compression) = options.compression else { return pressed };
+    let mut press = Press::new(&compression, options);
+    for candidate in erofs::candidates(tree, options, |_| false).expect("the options were checked") {
+        let Kind::File(content) = &tree.node(candidate.node).kind else { unreachable!("it is a file") };
+        let bytes = contents::bytes_in(content);
+        let mut segments = bytes.chunks(SEGMENT as usize).peekable();
+        while let Some(bytes) = segments.next() {
+            let segment = press.press(bytes, segments.peek().is_none());
+            let Some(put) = pressed.add(&candidate, &segment) else { continue };
+            assert_eq!(put.tail.offset, memory.tails.len() as u64);
+            memory.tails.extend(segment.tail());
+            memory.bytes.resize(memory.bytes.len().max(put.clusters as usize + segment.bytes().len()), 0);
+            memory.write(put.clusters, segment.bytes()).expect("memory takes everything");
+        }
+    }
+    pressed
+}
+
 fn options(u: &mut Unstructured<'_>) -> Result<Options> {
+    let algorithms =
+        [Algorithm::Lz4, Algorithm::Lz4, Algorithm::Lz4hc(3), Algorithm::Deflate(1), Algorithm::Zstd(1)];
+    let clusters = [4096, 8192, 65_536, 1 << 20].map(ClusterSize::new);
+    let compression = match u.arbitrary()? {
+        true => Some(Compression {
+            algorithm: *u.choose(&algorithms)?,
+            cluster: *u.choose(&clusters)?.as_ref().expect("they are sizes"),
+        }),
+        false => None,
+    };
     let kernels = ["5.4", "5.15", "6.1", "6.4", "6.18"].map(|text| text.parse::<Kernel>());
     Ok(Options {
         min_kernel: *u.choose(&kernels)?.as_ref().expect("they are versions"),
         block_size: *u.choose(&[BlockSize::B4096, BlockSize::B512, BlockSize::B1024, BlockSize::B2048])?,
         tails: *u.choose(&[Tails::Inline, Tails::Blocks])?,
+        compression,
         label: Label::parse(b"fuzz").expect("it is short"),
         uuid: u.arbitrary()?,
     })
@@ -92,6 +160,8 @@ fn options(u: &mut Unstructured<'_>) -> Result<Options> {
 /// A filesystem in memory, and where something was put.
 struct Memory {
     bytes: Vec<u8>,
+    /// Compressed ends of files.
+    tails: Vec<u8>,
     runs: Vec<(u64, u64)>,
 }
 
@@ -114,6 +184,10 @@ impl Output for Memory {
     }
 
     fn copy(&mut self, offset: u64, span: Span) -> io::Result<()> {
+        if span.layer == TAILS {
+            let tail = self.tails[span.offset as usize..][..span.length as usize].to_vec();
+            return self.write(offset, &tail);
+        }
         self.write(offset, &contents::bytes_of(span))
     }
 }

@@ -61,6 +61,27 @@ fn usage_errors() {
         (&["build", "oci:image", "-o", "x.erofs", "--free", "1M"], "error: an EROFS filesystem is as large"),
         (&["build", "oci:image", "-o", "x.erofs", "--label", "1234567890123456"], "error: --label"),
         (&["build", "oci:image", "-o", "x.erofs", "--erofs-min-kernel", "5.3"], "error: invalid value '5.3'"),
+        (
+            &["build", "oci:image", "-o", "x.erofs", "--compress", "zstd"],
+            "error: files compressed by Zstandard need Linux 6.10, and Linux 6.1 is to read the filesystem",
+        ),
+        (&["build", "oci:image", "-o", "x.erofs", "--compress", "lz4,2"], "error: invalid value 'lz4,2'"),
+        (
+            &["build", "oci:image", "-o", "x.erofs", "--compress", "lz4", "--block-size", "512"],
+            "error: blocks of other than 4096 bytes need Linux 6.4",
+        ),
+        (
+            &["build", "oci:image", "-o", "x.erofs", "--erofs-cluster-size", "64K"],
+            "error: --erofs-cluster-size says",
+        ),
+        (
+            &["build", "oci:image", "-o", "x.erofs", "--compress", "lz4", "--compress-exclude", "[a"],
+            "error: invalid value '[a'",
+        ),
+        (
+            &["build", "oci:image", "-o", "x.erofs", "--compress", "lz4", "--erofs-cluster-size", "2M"],
+            "error: invalid value '2M'",
+        ),
         (&["build"], "error: "),
     ] {
         let said = place.run(arguments);

@@ -52,6 +52,11 @@ impl Dump<'_> {
             count(|inode| inode.data == Data::Inline),
             count(|inode| matches!(inode.data, Data::Chunks(_))),
         )?;
+        if let Some(algorithm) = layout.algorithm() {
+            let pressed = count(|inode| matches!(inode.data, Data::Pressed { .. }));
+            let blocks = placed.metadata - 1;
+            writeln!(f, "compressed: {pressed} by {algorithm}, clusters in {blocks} blocks from 1")?;
+        }
         writeln!(f, "features: compat {:#x}, incompat {:#x}", features.compat, features.incompat)?;
         writeln!(f, "time of small inodes: {}.{:09}", survey.epoch.seconds, survey.epoch.nanoseconds)?;
         if survey.shared.count() > 0 {
@@ -107,6 +112,13 @@ impl Dump<'_> {
         }
         if inode.tail(size) > 0 {
             write!(f, ", {} inline", inode.tail(size))?;
+        }
+        if let Data::Pressed { index, tail } = inode.data
+            && let Some(file) = self.layout.pressed.file(inode.node)
+        {
+            write!(f, ", compressed, {index} of index, {tail} inline")?;
+            let clusters = file.extents.iter().map(|extent| if extent.plain { extent.blocks } else { 1 });
+            write!(f, ", {} clusters {}@{}", clusters.sum::<u32>(), file.blocks, file.start)?;
         }
         if inode.blocks(size) > 0 {
             write!(f, " {}@{}", inode.blocks(size), inode.start)?;

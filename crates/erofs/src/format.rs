@@ -41,12 +41,27 @@ pub(crate) mod compat {
 
 /// Incompatible features: a system that does not know them must not mount.
 pub(crate) mod incompat {
+    /// Compressed data end with their cluster, and zeros stand in front of them.
+    pub(crate) const ZERO_PADDING: u32 = 0x1;
+    /// Behind the superblock stands what each algorithm wants to know; clusters have several blocks.
+    /// [`super::CLUSTERS_SINCE`]
+    pub(crate) const COMPR_CFGS: u32 = 0x2;
+    /// [`super::TAILS_SINCE`]
+    pub(crate) const ZTAILPACKING: u32 = 0x10;
     /// [`super::CHUNKS_SINCE`]
     pub(crate) const CHUNKED_FILE: u32 = 0x4;
 }
 
 /// The first kernel that reads files in chunks, holes among them.
 pub(crate) const CHUNKS_SINCE: Kernel = Kernel::new(5, 15);
+/// The first kernel that reads clusters of several blocks.
+pub(crate) const CLUSTERS_SINCE: Kernel = Kernel::new(5, 13);
+/// The first kernel that reads compressed ends of files behind inodes.
+pub(crate) const TAILS_SINCE: Kernel = Kernel::new(5, 17);
+/// The first kernel that expands DEFLATE.
+pub(crate) const DEFLATE_SINCE: Kernel = Kernel::new(6, 6);
+/// The first kernel that expands Zstandard.
+pub(crate) const ZSTD_SINCE: Kernel = Kernel::new(6, 10);
 /// The first kernel that reads blocks which are smaller than its pages.
 pub(crate) const SMALL_BLOCKS_SINCE: Kernel = Kernel::new(6, 4);
 
@@ -91,6 +106,41 @@ const _: () = {
     assert!(offset_of!(Superblock, feature_incompat) == 80);
     assert!(offset_of!(Superblock, xattr_prefix_start) == 92);
     assert!(offset_of!(Superblock, xattr_filter_reserved) == 104);
+};
+
+/// `struct z_erofs_lz4_cfgs`.
+#[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned, Clone)]
+#[repr(C)]
+pub(crate) struct Lz4Configuration {
+    pub(crate) max_distance: le::U16,
+    pub(crate) max_pclusterblks: le::U16,
+    pub(crate) reserved: [u8; 10],
+}
+
+/// `struct z_erofs_deflate_cfgs`.
+#[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned, Clone)]
+#[repr(C)]
+pub(crate) struct DeflateConfiguration {
+    pub(crate) windowbits: u8,
+    pub(crate) reserved: [u8; 5],
+}
+
+/// `struct z_erofs_zstd_cfgs`.
+#[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned, Clone)]
+#[repr(C)]
+pub(crate) struct ZstdConfiguration {
+    pub(crate) format: u8,
+    /// Without [`ZSTD_WINDOW_BITS_MIN`].
+    pub(crate) windowlog: u8,
+    pub(crate) reserved: [u8; 4],
+}
+
+/// The smallest window of Zstandard, as a power of two of bytes.
+pub(crate) const ZSTD_WINDOW_BITS_MIN: u8 = 10;
+
+const _: () = {
+    assert!(size_of::<Lz4Configuration>() == 14 && size_of::<DeflateConfiguration>() == 6);
+    assert!(size_of::<ZstdConfiguration>() == 6);
 };
 
 /// `struct erofs_inode_compact`: of a file whose time is the superblock's, with small numbers.
@@ -141,6 +191,8 @@ pub(crate) const FORMAT_LAYOUT_SHIFT: u32 = 1;
 pub(crate) const LAYOUT_PLAIN: u16 = 0;
 /// `EROFS_INODE_FLAT_INLINE`: the last, incomplete block behind the inode, the others consecutive.
 pub(crate) const LAYOUT_INLINE: u16 = 2;
+/// `EROFS_INODE_COMPRESSED_COMPACT`: in clusters, with an index in packs.
+pub(crate) const LAYOUT_COMPRESSED: u16 = 3;
 /// `EROFS_INODE_CHUNK_BASED`: in chunks of equal length, each anywhere or nowhere.
 pub(crate) const LAYOUT_CHUNKS: u16 = 4;
 
@@ -194,3 +246,39 @@ pub(crate) struct Dirent {
 pub(crate) const DIRENT_SIZE: usize = size_of::<Dirent>();
 
 const _: () = assert!(size_of::<XattrHeader>() == 12 && size_of::<XattrEntry>() == 4 && DIRENT_SIZE == 12);
+
+/// `struct z_erofs_map_header`: before the index of a compressed file.
+#[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned, Clone)]
+#[repr(C)]
+pub(crate) struct MapHeader {
+    pub(crate) reserved: le::U16,
+    /// Bytes of the end behind the index.
+    pub(crate) idata_size: le::U16,
+    pub(crate) advise: le::U16,
+    /// Of the first kind of heads, and times 16 of the second.
+    pub(crate) algorithmtype: u8,
+    /// How many times larger than a block a logical cluster is, as a power of two.
+    pub(crate) clusterbits: u8,
+}
+
+/// The index lies at multiples of so many bytes.
+pub(crate) const MAP_ALIGN: u64 = 8;
+
+/// `z_erofs_map_header.h_advise`.
+pub(crate) mod advise {
+    /// Most of the index is in packs of 32 bytes.
+    pub(crate) const COMPACTED_2B: u16 = 0x1;
+    /// Clusters of either kind of heads have several blocks: in such an index both or none.
+    pub(crate) const BIG_PCLUSTERS: u16 = 0x2 | 0x4;
+    /// The last cluster lies behind the index.
+    pub(crate) const INLINE_PCLUSTER: u16 = 0x8;
+}
+
+/// `Z_EROFS_LI_D0_CBLKCNT`: a distance that is none, but a number of blocks.
+pub(crate) const IS_BLOCKS: u16 = 0x800;
+/// `Z_EROFS_LCLUSTER_TYPE_*`
+pub(crate) const CLUSTER_PLAIN: u16 = 0;
+pub(crate) const CLUSTER_HEAD: u16 = 1;
+pub(crate) const CLUSTER_NONHEAD: u16 = 2;
+
+const _: () = assert!(size_of::<MapHeader>() == 8 && offset_of!(MapHeader, algorithmtype) == 6);

@@ -3,17 +3,26 @@
 //! [`plan()`] decides where everything goes and gives a [`Layout`]: data that can be printed. Its
 //! [`write`](Layout::write) then puts metadata and contents to their places and decides nothing.
 //!
+//! With [`Options::compression`] contents come first: whoever has them lets a [`Press`] make clusters of the
+//! [`candidates()`], writes these where [`Pressed::add`] says, and hands that to [`plan_pressed()`].
+//!
 #![doc = include_str!("../../../docs/formats/erofs.md")]
 
 mod checksum;
+mod compression;
 mod dump;
 mod error;
 mod format;
 mod options;
 mod plan;
+mod press;
+mod pressed;
 mod write;
 
+pub use compression::{Algorithm, ClusterSize, Compression};
 pub use dump::Dump;
 pub use error::Error;
 pub use options::{BlockSize, Kernel, Label, Options, Tails};
-pub use plan::{Layout, plan};
+pub use plan::{Layout, plan, plan_pressed};
+pub use press::{Press, SEGMENT, Segment};
+pub use pressed::{Candidate, Pressed, Put, candidates};

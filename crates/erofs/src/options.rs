@@ -3,7 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::Error;
+use crate::format::{CLUSTERS_SINCE, SMALL_BLOCKS_SINCE};
+use crate::{Algorithm, ClusterSize, Compression, Error};
 
 /// What the caller decides. Everything else follows from the tree.
 ///
@@ -20,6 +21,8 @@ pub struct Options {
     pub block_size: BlockSize,
     /// Where the ends of files lie.
     pub tails: Tails,
+    /// How contents are compressed, if they are.
+    pub compression: Option<Compression>,
     /// The volume's name.
     pub label: Label,
     /// The filesystem's identity. The default is one fixed value, fit for tests alone.
@@ -32,10 +35,37 @@ impl Default for Options {
             min_kernel: Kernel::DEFAULT,
             block_size: BlockSize::B4096,
             tails: Tails::Inline,
+            compression: None,
             label: Label::default(),
             // "unlade" in a UUID of version 8.
             uuid: *b"unlade\x80\x00\x80\x00\x00\x00\x00\x00\x00\x00",
         }
+    }
+}
+
+impl Options {
+    /// Fails with [`Error::Kernel`] or [`Error::Option`] for options that contradict each other, before any work is done.
+    pub fn check(&self) -> Result<(), Error> {
+        let given = self.min_kernel;
+        let needs = |what, needed| {
+            if given < needed { Err(Error::Kernel { what, needed, given }) } else { Ok(()) }
+        };
+        if self.block_size != BlockSize::B4096 {
+            needs("blocks of other than 4096 bytes", SMALL_BLOCKS_SINCE)?;
+        }
+        let Some(Compression { algorithm, cluster }) = self.compression else { return Ok(()) };
+        match algorithm {
+            Algorithm::Lz4 | Algorithm::Lz4hc(_) => {}
+            Algorithm::Deflate(_) => needs("files compressed by DEFLATE", algorithm.since())?,
+            Algorithm::Zstd(_) => needs("files compressed by Zstandard", algorithm.since())?,
+        }
+        if cluster > ClusterSize::BLOCK {
+            needs("clusters of more than 4096 bytes", CLUSTERS_SINCE)?;
+        }
+        if self.block_size != BlockSize::B4096 {
+            return Err(Error::Option { what: "only a filesystem with blocks of 4096 bytes is compressed" });
+        }
+        Ok(())
     }
 }
 

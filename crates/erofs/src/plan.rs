@@ -2,6 +2,7 @@
 
 pub(crate) mod chunks;
 pub(crate) mod directories;
+pub(crate) mod indexes;
 mod limits;
 mod place;
 pub(crate) mod survey;
@@ -9,10 +10,11 @@ pub(crate) mod xattrs;
 
 use tree::Tree;
 
-use crate::format::{CHUNKS_SINCE, SMALL_BLOCKS_SINCE, compat, incompat};
+use crate::format::{CHUNKS_SINCE, CLUSTERS_SINCE, SMALL_BLOCKS_SINCE, TAILS_SINCE, compat, incompat};
 use crate::plan::place::{Placed, place};
 use crate::plan::survey::{Data, Survey, survey};
-use crate::{BlockSize, Error, Kernel, Options};
+use crate::pressed::{File, Pressed};
+use crate::{Algorithm, BlockSize, Error, Kernel, Options};
 
 /// A filesystem that is not written yet: where each inode, name and byte goes.
 ///
@@ -20,6 +22,7 @@ use crate::{BlockSize, Error, Kernel, Options};
 #[derive(Debug)]
 pub struct Layout {
     pub(crate) options: Options,
+    pub(crate) pressed: Pressed,
     pub(crate) survey: Survey,
     pub(crate) placed: Placed,
 }
@@ -36,15 +39,18 @@ pub(crate) struct Features {
 /// Takes time and memory by the number of names and pieces, not by their bytes. Fails with [`Error::Limit`],
 /// [`Error::Invalid`] or [`Error::TooLarge`] for what EROFS cannot hold, and with [`Error::Kernel`] for options
 /// that the oldest kernel does not read.
+///
+/// Nothing is compressed; whoever has compressed contents hands them to [`plan_pressed()`].
 pub fn plan(tree: &Tree, options: &Options) -> Result<Layout, Error> {
-    let given = options.min_kernel;
-    if options.block_size != BlockSize::B4096 && given < SMALL_BLOCKS_SINCE {
-        let what = "blocks of other than 4096 bytes";
-        return Err(Error::Kernel { what, needed: SMALL_BLOCKS_SINCE, given });
-    }
-    let mut survey = survey(tree, options)?;
-    let placed = place(tree, &mut survey, options)?;
-    Ok(Layout { options: options.clone(), survey, placed })
+    plan_pressed(tree, Pressed::new(options, 0), options)
+}
+
+/// Decides as [`plan()`] does where all goes that is not among the compressed contents, which have their places.
+pub fn plan_pressed(tree: &Tree, pressed: Pressed, options: &Options) -> Result<Layout, Error> {
+    options.check()?;
+    let mut survey = survey(tree, &pressed, options)?;
+    let placed = place(tree, &mut survey, &pressed, options)?;
+    Ok(Layout { options: options.clone(), pressed, survey, placed })
 }
 
 impl Layout {
@@ -76,12 +82,33 @@ impl Layout {
 
     /// The oldest kernel that reads it. Never newer than the one of the options.
     pub fn needs_kernel(&self) -> Kernel {
-        let small = self.options.block_size != BlockSize::B4096;
-        match (small, self.has_chunks()) {
-            (true, _) => SMALL_BLOCKS_SINCE,
-            (false, true) => CHUNKS_SINCE,
-            (false, false) => Kernel::FIRST,
-        }
+        let since = [
+            (self.options.block_size != BlockSize::B4096, SMALL_BLOCKS_SINCE),
+            (self.has_chunks(), CHUNKS_SINCE),
+            (self.has_big_clusters(), CLUSTERS_SINCE),
+            (self.has_tails(), TAILS_SINCE),
+        ];
+        let used = since.into_iter().filter(|(used, _)| *used).map(|(_, kernel)| kernel);
+        used.chain(self.algorithm().map(Algorithm::since)).max().unwrap_or(Kernel::FIRST)
+    }
+
+    /// The algorithm, if anything is compressed.
+    pub(crate) fn algorithm(&self) -> Option<Algorithm> {
+        let compression = self.options.compression.filter(|_| !self.pressed.is_empty());
+        compression.map(|compression| compression.algorithm)
+    }
+
+    fn has_big_clusters(&self) -> bool {
+        self.pressed.files().any(File::is_big)
+    }
+
+    /// Whether behind the superblock stands what algorithms want to know.
+    pub(crate) fn has_configurations(&self) -> bool {
+        self.has_big_clusters() || self.algorithm().is_some_and(|algorithm| algorithm.number() != 0)
+    }
+
+    fn has_tails(&self) -> bool {
+        self.survey.inodes.iter().any(|inode| matches!(inode.data, Data::Pressed { tail: 1.., .. }))
     }
 
     fn has_chunks(&self) -> bool {
@@ -95,6 +122,15 @@ impl Layout {
         }
         if self.has_chunks() {
             features.incompat |= incompat::CHUNKED_FILE;
+        }
+        if self.algorithm().is_some() {
+            features.incompat |= incompat::ZERO_PADDING;
+        }
+        if self.has_configurations() {
+            features.incompat |= incompat::COMPR_CFGS;
+        }
+        if self.has_tails() {
+            features.incompat |= incompat::ZTAILPACKING;
         }
         features
     }

@@ -10,7 +10,7 @@ use std::io;
 use tree::{Content, Kind, Output, Span, Tree};
 
 use crate::format::{COMPACT_SIZE, SLOT, SUPERBLOCK_OFFSET};
-use crate::plan::survey::{Data, pieces_in};
+use crate::plan::survey::{Data, Inode, pieces_in};
 use crate::{Error, Layout};
 
 /// Metadata of neighbours goes out in writes of up to so many bytes.
@@ -99,7 +99,7 @@ impl Layout {
     fn write_metadata(&self, tree: &Tree, sink: &mut Sink<'_>) -> Result<(), Error> {
         let places = self.survey.shared.places(tree)?;
         let mut order: Vec<(u64, Option<u32>)> = Vec::with_capacity(self.survey.inodes.len() + 1);
-        order.extend((0..).zip(&self.survey.inodes).map(|(place, inode)| (inode.nid * SLOT, Some(place))));
+        order.extend((0..).zip(&self.survey.inodes).map(|(place, inode)| (self.at(inode), Some(place))));
         if self.survey.shared.length > 0 {
             order.push((self.placed.shared, None));
         }
@@ -148,6 +148,11 @@ impl Layout {
             }
         }
         Ok(())
+    }
+
+    /// Where an inode lies, in bytes.
+    pub(crate) fn at(&self, inode: &Inode) -> u64 {
+        self.placed.metadata * u64::from(self.block_size()) + inode.nid * SLOT
     }
 
     /// The blocks of a file in chunks: `(first block of the file, blocks, first block of the filesystem)`.

@@ -10,10 +10,11 @@
 
 mod common;
 
-use common::build;
-use common::zoo::zoo;
+use common::zoo::{compressible, zoo};
+use common::{build, compressed};
 use testkit::boot;
 use testkit::tools::{command, run};
+use tree::Tree;
 use unlade_erofs::{Kernel, Options};
 
 /// Says what a mounted tree holds, in two lines that differ where anything does. Holes are read in part.
@@ -27,8 +28,19 @@ busybox find . -print0 | busybox sort -z | busybox xargs -0 busybox stat -c '%N 
 #[test]
 fn the_default_is_read_by_the_kernel_that_it_names() {
     assert!(Kernel::DEFAULT.to_string() == "6.1", "the guest has another kernel");
-    let tree = zoo();
-    let image = build(&tree, &Options::default());
+    there_as_here(&zoo(), &Options::default());
+}
+
+#[test]
+fn so_is_what_is_compressed() {
+    for (algorithm, cluster) in [("lz4", 65_536), ("lz4hc", 4096), ("lz4", 1 << 20)] {
+        there_as_here(&compressible(), &compressed(algorithm, cluster, "6.1"));
+    }
+}
+
+/// The guest must see in a filesystem what this kernel sees.
+fn there_as_here(tree: &Tree, options: &Options) {
+    let image = build(tree, options);
     let Some(mount) = image.mount() else { return };
     let here = run(command("busybox").args(["sh", "-c", LOOK]).current_dir(mount.root())).unwrap();
     let here = String::from_utf8(here).unwrap();

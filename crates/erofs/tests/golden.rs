@@ -19,8 +19,7 @@ use testkit::listing::sha256;
 use tree::{Content, Directory, Kind, Tree};
 use unlade_erofs::{BlockSize, Kernel, Label, Options, Tails};
 
-fn some() -> Tree {
-    let mut b = Builder::new();
+fn some(mut b: Builder) -> Tree {
     b.put("./", meta(0o755), Kind::Directory(Directory::new()));
     b.dir("bin").dir("dev").dir("etc").dir("names");
     b.file("bin/sh", 123_457).link("bin/bash", "bin/sh").file("etc/passwd", 100).file("etc/empty", 0);
@@ -41,9 +40,12 @@ fn some() -> Tree {
 }
 
 fn check(name: &str, options: &Options) {
-    let tree = some();
-    let image = build(&tree, options);
-    let found = format!("sha256: {}\n{}", sha256(&image.path).unwrap(), image.layout.dump(&tree));
+    check_tree(name, &some(Builder::new()), options);
+}
+
+fn check_tree(name: &str, tree: &Tree, options: &Options) {
+    let image = build(tree, options);
+    let found = format!("sha256: {}\n{}", sha256(&image.path).unwrap(), image.layout.dump(tree));
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens").join(name);
     if std::env::var_os("UPDATE_GOLDENS").is_some() {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -56,6 +58,13 @@ fn check(name: &str, options: &Options) {
 #[test]
 fn default() {
     check("default.txt", &Options { label: Label::parse(b"golden").unwrap(), ..Options::default() });
+}
+
+#[test]
+fn compressed() {
+    let tree = some(Builder::of_layer(1));
+    check_tree("lz4.txt", &tree, &common::compressed("lz4", 16_384, "6.1"));
+    check_tree("lz4hc-oldest-kernel.txt", &tree, &common::compressed("lz4hc", 4096, "5.4"));
 }
 
 #[test]

@@ -14,7 +14,7 @@ use common::{Builder, build, device, newest, sizes};
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use tree::{Content, Kind, Metadata, Piece, Time, Tree};
-use unlade_erofs::{BlockSize, Kernel, Label, Options, Tails};
+use unlade_erofs::{Algorithm, BlockSize, ClusterSize, Compression, Kernel, Label, Options, Tails};
 
 #[derive(Debug, Clone)]
 enum What {
@@ -78,8 +78,9 @@ fn items() -> impl Strategy<Value = Vec<Item>> {
     vec((directory, name, what(), metadata()), 0..300)
 }
 
-fn tree_of(items: &[Item]) -> Tree {
-    let mut b = Builder::new();
+/// `layer` decides whether contents can be compressed.
+fn tree_of(items: &[Item], layer: u32) -> Tree {
+    let mut b = Builder::of_layer(layer);
     let mut last_file: Option<Vec<u8>> = None;
     for (nth, (directory, name, what, metadata)) in items.iter().enumerate() {
         let mut path = Vec::new();
@@ -137,7 +138,8 @@ fn options() -> impl Strategy<Value = Options> {
             true => Kernel::FIRST,
             false => newest(block_size).min_kernel,
         };
-        Options { min_kernel, block_size, tails, label: Label::parse(b"random").unwrap(), uuid }
+        let label = Label::parse(b"random").unwrap();
+        Options { min_kernel, block_size, tails, compression: None, label, uuid }
     })
 }
 
@@ -150,12 +152,37 @@ fn config() -> ProptestConfig {
     config
 }
 
+/// A compression for an old kernel or a new one.
+fn compression() -> impl Strategy<Value = (Option<Compression>, Kernel)> {
+    let algorithm = proptest::sample::select(vec!["lz4", "lz4", "lz4hc,3", "deflate,1", "zstd,1"]);
+    let cluster = proptest::sample::select(vec![4096, 8192, 65_536, 1 << 20]);
+    (algorithm, cluster, any::<bool>()).prop_map(|(algorithm, cluster, old)| {
+        let algorithm: Algorithm = algorithm.parse().unwrap();
+        let old = old && algorithm.since() == Kernel::FIRST;
+        let (cluster, kernel) = if old { (4096, "5.4") } else { (cluster, "6.18") };
+        let compression = Compression { algorithm, cluster: ClusterSize::new(cluster).unwrap() };
+        (Some(compression), kernel.parse().unwrap())
+    })
+}
+
 proptest! {
     #![proptest_config(config())]
 
     #[test]
+    fn compressed(items in items(), options in options(), (compression, min_kernel) in compression()) {
+        let tree = tree_of(&items, 1);
+        let options = Options { compression, min_kernel, block_size: BlockSize::B4096, ..options };
+        let image = build(&tree, &options);
+        match compression.map(|compression| compression.algorithm) {
+            Some(Algorithm::Lz4 | Algorithm::Lz4hc(_)) => image.check(&tree),
+            // Debian 12's `fsck.erofs` expands no others.
+            _ => image.read(&tree),
+        };
+    }
+
+    #[test]
     fn complete(items in items(), options in options()) {
-        let tree = tree_of(&items);
+        let tree = tree_of(&items, 0);
         build(&tree, &options).check(&tree);
     }
 }

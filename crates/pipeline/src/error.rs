@@ -37,6 +37,9 @@ pub enum Error {
     /// The image has no layer with anything in it.
     #[error("the image is empty: its layers hold not one file (--allow-empty builds it all the same)")]
     Empty,
+    /// Contents that wait to be written could not be read again.
+    #[error("cannot read from the scratch directory")]
+    Spool(#[source] io::Error),
     /// The tree does not fit the format.
     #[error("cannot make an ext4 filesystem")]
     Ext4(#[source] ext4::Error),

@@ -44,10 +44,20 @@ pub struct Options {
     pub image_expanded: u64,
     /// Most entries that all layers may have together; [`IMAGE_ENTRIES_MAX`].
     pub image_entries: u64,
-    /// How many layers are read at once; 0 for as many as there are processors.
+    /// How many layers are read at once, and how many threads compress; 0 for as many as there are processors.
     pub parallel: usize,
     /// Whether a blob that is compressed in another way than its media type says is refused.
     pub strict_media_type: bool,
+}
+
+impl Options {
+    /// How many threads there are to be.
+    pub(crate) fn threads(&self) -> usize {
+        match self.parallel {
+            0 => thread::available_parallelism().map_or(1, |n| n.get()),
+            parallel => parallel,
+        }
+    }
 }
 
 impl Default for Options {
@@ -97,10 +107,7 @@ pub(crate) fn read(
     let next = AtomicUsize::new(0);
     let stop = AtomicBool::new(false);
     let expanded = AtomicU64::new(0);
-    let parallel = match options.parallel {
-        0 => thread::available_parallelism().map_or(1, |n| n.get()),
-        parallel => parallel,
-    };
+    let parallel = options.threads();
     let (sender, results) = mpsc::channel();
     thread::scope(|scope| {
         for _ in 0..parallel.min(tasks.len()) {

@@ -3,11 +3,12 @@
 use std::io::{Error as IoError, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-use erofs::Tails;
+use erofs::{Compression, Tails};
 use ext4::{Headroom, Inodes, Profile, Size};
 
 use crate::directory;
 use crate::error::Error;
+use crate::glob::Glob;
 use crate::layers;
 use crate::publish::{self, Unpublished};
 
@@ -156,6 +157,8 @@ impl Ext4 {
 pub struct Erofs {
     /// All but the identifier.
     pub options: erofs::Options,
+    /// Files that are not compressed.
+    pub compress_exclude: Vec<Glob>,
     /// The UUID, if it is not to be derived.
     pub uuid: Option<[u8; 16]>,
 }
@@ -163,19 +166,29 @@ pub struct Erofs {
 impl Erofs {
     fn spelled(&self) -> String {
         // The identifier among the options is derived from this text. What else there is has a word here.
-        let erofs::Options { min_kernel, block_size, tails, label, uuid: _ } = &self.options;
+        let erofs::Options { min_kernel, block_size, tails, compression, label, uuid: _ } = &self.options;
         let tails = match tails {
             Tails::Inline => "inline",
             Tails::Blocks => "blocks",
         };
         let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let mut compressed = compression.as_ref().map_or_else(String::new, spelled_compression);
+        if compression.is_some() {
+            let globs = self.compress_exclude.iter();
+            globs.for_each(|glob| compressed += &format!(" exclude={}", hex(glob.to_string().as_bytes())));
+        }
         format!(
-            "min-kernel={min_kernel} block-size={} tails={tails} label={} uuid={}",
+            "min-kernel={min_kernel} block-size={} tails={tails}{compressed} label={} uuid={}",
             block_size.bytes(),
             hex(label.as_bytes()),
             self.uuid.map_or("derived".into(), |uuid| hex(&uuid)),
         )
     }
+}
+
+fn spelled_compression(compression: &Compression) -> String {
+    let Compression { algorithm, cluster } = compression;
+    format!(" compress={algorithm} cluster={}", cluster.bytes())
 }
 
 /// Where a rootfs goes.
@@ -189,6 +202,9 @@ pub enum Target<'a> {
 /// Refuses what cannot work before any work is done.
 pub(crate) fn check_target(options: &Options, target: &Target<'_>) -> Result<(), Error> {
     let invalid = |text: &str| IoError::new(ErrorKind::InvalidInput, text);
+    if let Format::Erofs(erofs) = &options.format {
+        erofs.options.check().map_err(Error::Erofs)?;
+    }
     match (&options.format, target) {
         (Format::Tar, Target::Stream(_)) => Ok(()),
         (Format::Ext4(_) | Format::Erofs(_) | Format::Directory, Target::Stream(_)) => {
@@ -208,6 +224,8 @@ pub(crate) fn check_target(options: &Options, target: &Target<'_>) -> Result<(),
 /// must not look like a filesystem before it is one, and the writer puts its mark last.
 pub(crate) fn may_place(options: &Options, target: &Target<'_>) -> Result<bool, Error> {
     match (&options.format, target) {
+        // Compressed contents have no place before they are compressed.
+        (Format::Erofs(erofs), _) if erofs.options.compression.is_some() => Ok(false),
         (Format::Ext4(_) | Format::Erofs(_) | Format::Tar, Target::Path(path)) => {
             let device = Unpublished::check(path);
             device.map(|device| !device).map_err(|cause| Error::Output { path: path.to_path_buf(), cause })
@@ -263,6 +281,18 @@ mod tests {
         assert_eq!(
             erofs.spelled(),
             format!("erofs min-kernel=6.1 block-size=4096 tails=inline label= uuid=derived {read}")
+        );
+        let mut compressed = Erofs::default();
+        let cluster = erofs::ClusterSize::DEFAULT;
+        compressed.options.compression = Some(Compression { algorithm: erofs::Algorithm::Lz4hc(9), cluster });
+        compressed.compress_exclude = vec!["*.a".parse().unwrap_or_else(|error| unreachable!("{error}"))];
+        let compressed = Options { format: Format::Erofs(compressed), ..usual.clone() };
+        assert_eq!(
+            compressed.spelled(),
+            format!(
+                "erofs min-kernel=6.1 block-size=4096 tails=inline compress=lz4hc,9 cluster=65536 exclude=2a2e61 label= \
+                 uuid=derived {read}"
+            )
         );
         // What bounds or speeds up a build is not in it.
         let mut other = tar.clone();

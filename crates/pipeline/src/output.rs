@@ -143,6 +143,12 @@ impl<'a> FileOutput<'a> {
         FileOutput { file, runs, pending: None, gathered: Vec::new(), gathered_at: 0, progress }
     }
 
+    /// So many bytes are written already, for the report.
+    pub(crate) fn after(mut self, done: u64) -> FileOutput<'a> {
+        self.progress.done = done;
+        self
+    }
+
     /// Hands on what is still pending. Dropping without it loses bytes.
     pub(crate) fn finish(mut self) -> io::Result<()> {
         self.flush()?;

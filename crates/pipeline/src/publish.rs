@@ -83,18 +83,16 @@ impl Unpublished {
         // O_EXCL on a block device fails if it is mounted or otherwise in use.
         let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::EXCL;
         let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
-        let capacity = rustix::fs::seek(&file, SeekFrom::End(0))?;
-        rustix::fs::seek(&file, SeekFrom::Start(0))?;
-        if capacity < size {
-            let text = format!("the device has {capacity} bytes, {size} are needed");
-            return Err(io::Error::new(ErrorKind::StorageFull, text));
-        }
-        if size > 0 {
-            // For a device this is BLKZEROOUT: discarded where that reads as zeros, written otherwise.
-            let zeroed = FallocateFlags::ZERO_RANGE | FallocateFlags::KEEP_SIZE;
-            rustix::fs::fallocate(&file, zeroed, 0, size)?;
-        }
+        make_zero(&file, 0, size)?;
         Ok(Unpublished { file, place: Place::Device })
+    }
+
+    /// Lets the file be `size` bytes, all zeros from `written` on, if it was made before its size was known.
+    pub(crate) fn grow(&self, written: u64, size: u64) -> io::Result<()> {
+        match self.place {
+            Place::Device => make_zero(&self.file, written, size),
+            Place::Nameless { .. } | Place::Beside { .. } => self.file.set_len(size),
+        }
     }
 
     /// Makes the bytes durable and lets the name mean them.
@@ -127,6 +125,22 @@ impl Unpublished {
         from.keep();
         Ok(Some(path))
     }
+}
+
+/// Makes a device zero from `start` to `end`, which it must have room for.
+fn make_zero(device: &File, start: u64, end: u64) -> io::Result<()> {
+    let capacity = rustix::fs::seek(device, SeekFrom::End(0))?;
+    rustix::fs::seek(device, SeekFrom::Start(0))?;
+    if capacity < end {
+        let text = format!("the device has {capacity} bytes, {end} are needed");
+        return Err(io::Error::new(ErrorKind::StorageFull, text));
+    }
+    if start < end {
+        // For a device this is BLKZEROOUT: discarded where that reads as zeros, written otherwise.
+        let zeroed = FallocateFlags::ZERO_RANGE | FallocateFlags::KEEP_SIZE;
+        rustix::fs::fallocate(device, zeroed, start, end - start)?;
+    }
+    Ok(())
 }
 
 /// Gives a nameless file a name.

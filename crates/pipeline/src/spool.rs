@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use rustix::fs::FallocateFlags;
-use tree::{BLOCK, Content, Span};
+use tree::{BLOCK, Content, Piece, Span};
 
 use crate::output::BUFFER;
 
@@ -24,9 +24,14 @@ pub struct Spool {
 }
 
 impl Spool {
-    /// A spool for this many layers, empty.
+    /// A spool for this many layers, empty, and for one that is made here.
     pub(crate) fn new(layers: usize, shared: bool) -> Spool {
-        Spool { files: (0..layers).map(|_| OnceLock::new()).collect(), shared }
+        Spool { files: (0..=layers).map(|_| OnceLock::new()).collect(), shared }
+    }
+
+    /// The number of the layer that is made here.
+    pub(crate) fn own_layer(&self) -> u32 {
+        (self.files.len() - 1) as u32
     }
 
     /// Makes the file for a layer, in `directory`.
@@ -57,6 +62,22 @@ impl Spool {
             let punch = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
             let _ = rustix::fs::fallocate(file, punch, start, length);
         }
+    }
+
+    /// Reads all of `bytes` from a file's, `start` being the first; holes are zeros.
+    pub(crate) fn read_content(&self, content: &Content, start: u64, bytes: &mut [u8]) -> io::Result<()> {
+        let end = start + bytes.len() as u64;
+        let mut filled = 0;
+        let pieces = content.pieces().skip_while(|piece| piece.at + piece.span.length <= start);
+        for Piece { at, span } in pieces.take_while(|piece| piece.at < end) {
+            let (from, to) = (at.max(start), (at + span.length).min(end));
+            let (first, last) = ((from - start) as usize, (to - start) as usize);
+            bytes[filled..first].fill(0);
+            self.file(span.layer)?.read_exact_at(&mut bytes[first..last], span.offset + (from - at))?;
+            filled = last;
+        }
+        bytes[filled..].fill(0);
+        Ok(())
     }
 
     /// Writes a file's bytes, holes as zeros.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use oci::Image;
 use store::Store;
-use tree::{Output, Remark, Tree};
+use tree::{BLOCK, Output, Remark, Tree};
 
 use crate::built::{Built, Filesystem};
 use crate::directory;
@@ -14,9 +14,10 @@ use crate::error::Error;
 use crate::event::Report;
 use crate::identity::Identity;
 use crate::layers::{self, Contents};
-use crate::options::{Erofs, Ext4, Format, Options, Target};
+use crate::options::{Erofs, Ext4, Format, Options, Target, scratch_directory};
 use crate::outlines::Outlines;
 use crate::output::{FileOutput, Places, StreamOutput, copying};
+use crate::press::{Done, Fault, press};
 use crate::publish::Unpublished;
 use crate::reuse;
 use crate::spool::Spool;
@@ -43,6 +44,13 @@ impl Held {
         match self {
             Held::Spool(spool) => spool.bytes(),
             Held::Layers(_) => 0,
+        }
+    }
+
+    fn held(&self) -> &Spool {
+        match self {
+            Held::Spool(spool) => spool,
+            Held::Layers(_) => unreachable!("`may_place` says which outputs can be written from the layers"),
         }
     }
 
@@ -99,7 +107,7 @@ impl Job<'_> {
 
         let fail = |cause| Error::Output { path: path.into(), cause };
         let output = Unpublished::create(path, layout.size()).map_err(fail)?;
-        self.fill(&output.file, path, contents, built, |out| {
+        self.fill(&output.file, path, contents, 0, built, |out| {
             layout.write(tree, out).map_err(|error| match error {
                 ext4::Error::Io(cause) => fail(cause),
                 other => Error::Ext4(other),
@@ -132,11 +140,41 @@ impl Job<'_> {
         let identity = Identity::derive(&built.manifest, &self.options.spelled());
         let uuid = erofs.uuid.unwrap_or(identity.uuid);
         let options = erofs::Options { uuid, ..erofs.options.clone() };
-        let layout = erofs::plan(tree, &options).map_err(Error::Erofs)?;
-
         let fail = |cause| Error::Output { path: path.into(), cause };
-        let output = Unpublished::create(path, layout.size()).map_err(fail)?;
-        self.fill(&output.file, path, contents, built, |out| {
+
+        let (output, layout, pressed) = match options.compression {
+            None => {
+                let layout = erofs::plan(tree, &options).map_err(Error::Erofs)?;
+                (Unpublished::create(path, layout.size()).map_err(fail)?, layout, 0)
+            }
+            Some(_) => {
+                // The superblock's place is zero until all is written.
+                let output = Unpublished::create(path, BLOCK).map_err(fail)?;
+                let total = (self.report, built.content_bytes);
+                let threads = self.options.layers.threads();
+                let scratch = scratch_directory(self.options, &Target::Path(path));
+                let done = press(
+                    tree,
+                    contents.held(),
+                    &output.file,
+                    (&options, &erofs.compress_exclude),
+                    threads,
+                    &scratch,
+                    total,
+                );
+                let Done { pressed, bytes } = done.map_err(|fault| match fault {
+                    Fault::Spool(cause) => Error::Spool(cause),
+                    Fault::Output(cause) => fail(cause),
+                    Fault::Options(error) => Error::Erofs(error),
+                })?;
+                built.scratch_bytes = built.scratch_bytes.max(contents.scratch_bytes());
+                let written = pressed.size();
+                let layout = erofs::plan_pressed(tree, pressed, &options).map_err(Error::Erofs)?;
+                output.grow(written, layout.size()).map_err(fail)?;
+                (output, layout, bytes)
+            }
+        };
+        self.fill(&output.file, path, contents, pressed, built, |out| {
             layout.write(tree, out).map_err(|error| match error {
                 erofs::Error::Io(cause) => fail(cause),
                 other => Error::Erofs(other),
@@ -161,7 +199,7 @@ impl Job<'_> {
         let fail = |cause| Error::Output { path: path.into(), cause };
         // A tarball spells its zeros out, so nothing has to be zeroed before.
         let output = Unpublished::create(path, 0).map_err(fail)?;
-        built.output_bytes = self.fill(&output.file, path, contents, built, |out| {
+        built.output_bytes = self.fill(&output.file, path, contents, 0, built, |out| {
             layer::write(tree, out).map_err(|error| match error {
                 layer::Error::Io { source, .. } => fail(source),
                 other => Error::Tar(other),
@@ -181,12 +219,14 @@ impl Job<'_> {
         output.publish().map_err(|cause| Error::Output { path: path.into(), cause })
     }
 
-    /// Lets a format's writer write a file, and brings the contents to the places that it gives them.
+    /// Lets a format's writer write a file, and brings the contents to the places that it gives them. Of the contents
+    /// `done` bytes are there already.
     fn fill<T>(
         &self,
         file: &File,
         path: &Path,
         contents: Held,
+        done: u64,
         built: &mut Built,
         write: impl FnOnce(&mut dyn Output) -> Result<T, Error>,
     ) -> Result<T, Error> {
@@ -194,7 +234,7 @@ impl Job<'_> {
         match contents {
             // The spool is dropped before the output is flushed: its pages must not be written to the disk.
             Held::Spool(spool) => copying(file, &spool, |copier| {
-                let mut output = FileOutput::new(file, copier, built.content_bytes, self.report);
+                let mut output = FileOutput::new(file, copier, built.content_bytes, self.report).after(done);
                 let written = write(&mut output)?;
                 output.finish().map_err(fail)?;
                 Ok(written)

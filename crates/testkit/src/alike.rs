@@ -23,10 +23,10 @@ const WAYS: &[(&str, &str)] = &[
     ("again, with what the first build left", r#""$@" && rm "$ROOTFS" && exec "$@""#),
 ];
 
-/// Builds `image` in several ways and fails unless all give the same bytes; returns their sha256.
+/// Builds `image` with these options in several ways and fails unless all give the same bytes; returns their sha256.
 ///
 /// Takes root, to become nobody. `suffix` is the end of the output's name, and so its format.
-pub fn alike(unlade: &Path, image: &Image, suffix: &str) -> io::Result<String> {
+pub fn alike(unlade: &Path, image: &Image, suffix: &str, options: &[&str]) -> io::Result<String> {
     // One of them is usually another file system than the target directory's.
     let places = [corpus::target(), "/dev/shm".into(), "/tmp".into()];
     let mut built: Vec<(&str, String)> = Vec::new();
@@ -36,7 +36,7 @@ pub fn alike(unlade: &Path, image: &Image, suffix: &str) -> io::Result<String> {
         let rootfs = scratch.path().join(format!("rootfs{suffix}"));
         let mut build = command("sh");
         build.env("USER_ID", user()?.to_string()).env("ROOTFS", &rootfs).args(["-c", script, "sh"]);
-        build.arg(unlade).args(["build", &source(image)]);
+        build.arg(unlade).args(["build", &source(image)]).args(options);
         build.arg("--store").arg(scratch.path().join("store")).arg("-o").arg(&rootfs);
         run(&mut build)?;
         built.push((way, sha256(&rootfs)?));

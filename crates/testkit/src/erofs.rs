@@ -1,7 +1,12 @@
 //! A reader of EROFS filesystems, written from the description of the format alone, to judge with: it is as strict as
 //! the strictest kernel, and shares nothing with the writer.
 //!
-//! It knows what an uncompressed filesystem on one device has.
+//! It knows what a filesystem on one device has; compressed files are in `clusters`.
+
+mod checksum;
+mod clusters;
+mod superblock;
+mod xattrs;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -11,6 +16,7 @@ use std::os::unix::fs::FileExt as _;
 use ring::digest;
 
 use crate::listing::{Kind, Line};
+pub use superblock::{Superblock, superblock};
 
 /// Where the bytes of a filesystem are.
 pub trait Source {
@@ -33,67 +39,11 @@ impl Source for [u8] {
     }
 }
 
-/// What a superblock says.
-#[derive(Debug, Clone)]
-#[allow(missing_docs, reason = "the names say it")]
-pub struct Superblock {
-    pub compatible: u32,
-    pub incompatible: u32,
-    pub block_bits: u8,
-    pub root: u64,
-    pub inodes: u64,
-    /// The time of small inodes: seconds and nanoseconds.
-    pub time: (i64, i64),
-    pub blocks: u64,
-    pub uuid: [u8; 16],
-    pub label: Vec<u8>,
-    metadata_at: u64,
-    shared_at: u64,
-}
-
 /// Lists all that the filesystem holds, in byte order of the paths, as [`crate::listing::list`] lists a directory.
 /// Anything that is not as the format wants it is an error.
 pub fn list(source: &(impl Source + ?Sized)) -> io::Result<Vec<Line>> {
     let superblock = superblock(source)?;
     Reader { source, superblock: &superblock }.list()
-}
-
-/// Reads the superblock, and checks what can be checked of it alone.
-pub fn superblock(source: &(impl Source + ?Sized)) -> io::Result<Superblock> {
-    let mut bytes = [0; 128];
-    source.read(1024, &mut bytes)?;
-    ensure(u32_at(&bytes, 0) == 0xe0f5_e1e2, || "no EROFS".into())?;
-    let block_bits = bytes[12];
-    ensure((9..=12).contains(&block_bits), || format!("blocks of 2^{block_bits}"))?;
-    let block = 1 << block_bits;
-    let (compatible, incompatible) = (u32_at(&bytes, 8), u32_at(&bytes, 80));
-    ensure(compatible & !0x7 == 0 && incompatible & !0x4 == 0, || {
-        format!("features {compatible:#x} {incompatible:#x}")
-    })?;
-    if compatible & 1 != 0 {
-        // To the end of the block that the superblock lies in.
-        let mut covered = vec![0; if block > 1024 { block - 1024 } else { block }];
-        source.read(1024, &mut covered)?;
-        covered[4..8].fill(0);
-        let found = crc32c(&covered);
-        ensure(found == u32_at(&bytes, 4), || format!("checksum {found:#x}"))?;
-    }
-    let zero = [&bytes[13..14], &bytes[86..104], &bytes[104..128]];
-    ensure(zero.iter().all(|part| part.iter().all(|byte| *byte == 0)), || "unknown fields".into())?;
-    ensure(bytes[79] == 0, || "label without an end".into())?;
-    Ok(Superblock {
-        compatible,
-        incompatible,
-        block_bits,
-        root: u16_at(&bytes, 14).into(),
-        inodes: u64_at(&bytes, 16),
-        time: (u64_at(&bytes, 24) as i64, u32_at(&bytes, 32).into()),
-        blocks: u32_at(&bytes, 36).into(),
-        uuid: bytes[48..64].try_into().map_err(io::Error::other)?,
-        label: bytes[64..80].split(|byte| *byte == 0).next().unwrap_or_default().to_vec(),
-        metadata_at: u64::from(u32_at(&bytes, 40)) << block_bits,
-        shared_at: u64::from(u32_at(&bytes, 44)) << block_bits,
-    })
 }
 
 struct Reader<'a, S: ?Sized> {
@@ -278,6 +228,9 @@ impl<S: Source + ?Sized> Reader<'_, S> {
     /// Hands out all bytes of a file, a block or a hole's worth at a time.
     fn data(&self, inode: &Inode, mut take: impl FnMut(&[u8])) -> io::Result<()> {
         let block = self.block();
+        if inode.layout == 3 {
+            return self.clusters(inode, take);
+        }
         let behind = inode.at + inode.fields + inode.xattrs;
         let mut done = 0;
         while done < inode.size {
@@ -346,65 +299,6 @@ impl<S: Source + ?Sized> Reader<'_, S> {
         found.retain(|entry| !matches!(&entry.0[..], b"." | b".."));
         Ok(found)
     }
-
-    fn xattrs(&self, inode: &Inode) -> io::Result<BTreeMap<Vec<u8>, Vec<u8>>> {
-        let mut xattrs = BTreeMap::new();
-        if inode.xattrs == 0 {
-            return Ok(xattrs);
-        }
-        let body = self.bytes(inode.at + inode.fields, inode.xattrs)?;
-        let (mut filter, shared) = (u32_at(&body, 0), usize::from(body[4]));
-        ensure(body[5..12].iter().all(|byte| *byte == 0), || "unknown fields".into())?;
-        let has_filter = self.superblock.compatible & 4 != 0;
-        let mut take = |bytes: &[u8]| -> io::Result<usize> {
-            let (name, value) = (usize::from(bytes[0]), usize::from(u16_at(bytes, 2)));
-            let prefix: &[u8] = match bytes[1] {
-                1 => b"user.",
-                2 => b"system.posix_acl_access",
-                3 => b"system.posix_acl_default",
-                4 => b"trusted.",
-                6 => b"security.",
-                other => return Err(io::Error::other(format!("prefix {other}"))),
-            };
-            let text =
-                bytes.get(4..4 + name + value).ok_or_else(|| io::Error::other("length of an attribute"))?;
-            let bit = 1 << (xxh32(&text[..name], 0x25bb_e08f + u32::from(bytes[1])) % 32);
-            ensure(!has_filter || filter & bit == 0, || "a name that the filter denies".into())?;
-            let full = [prefix, &text[..name]].concat();
-            ensure(xattrs.insert(full, text[name..].to_vec()).is_none(), || "an attribute twice".into())?;
-            Ok((4 + name + value).next_multiple_of(4))
-        };
-        for number in 0..shared {
-            let at = self.superblock.shared_at + 4 * u64::from(u32_at(&body, 12 + 4 * number));
-            let head = self.bytes(at, 4)?;
-            let length = 4 + u64::from(head[0]) + u64::from(u16_at(&head, 2));
-            take(&self.bytes(at, length)?)?;
-        }
-        let mut rest = body.get(12 + 4 * shared..).ok_or_else(|| io::Error::other("shared attributes"))?;
-        while !rest.is_empty() {
-            let length = take(rest)?;
-            rest = rest.get(length..).ok_or_else(|| io::Error::other("length of an attribute"))?;
-        }
-        // A filter that lets everything through would do, too, but says less than it could.
-        let bits: BTreeSet<u32> = xattrs.keys().filter_map(|name| bit_of(name)).collect();
-        filter |= bits.iter().fold(0, |all, bit| all | bit);
-        ensure(!has_filter || filter == u32::MAX, || format!("filter {filter:#x}"))?;
-        Ok(xattrs)
-    }
-}
-
-/// The bit that stands for a name in a filter.
-fn bit_of(name: &[u8]) -> Option<u32> {
-    let prefixes: [(&[u8], u32); 5] = [
-        (b"user.", 1),
-        (b"system.posix_acl_access", 2),
-        (b"system.posix_acl_default", 3),
-        (b"trusted.", 4),
-        (b"security.", 6),
-    ];
-    let (behind, index) =
-        prefixes.iter().find_map(|(prefix, index)| Some((name.strip_prefix(*prefix)?, index)))?;
-    Some(1 << (xxh32(behind, 0x25bb_e08f + index) % 32))
 }
 
 /// What a name's entry says of a type.
@@ -419,50 +313,6 @@ fn file_type_of(mode: u16) -> u8 {
         0o12 => 7,
         _ => 0,
     }
-}
-
-/// CRC-32C, bit by bit, without the inversion at the end.
-fn crc32c(bytes: &[u8]) -> u32 {
-    bytes.iter().fold(u32::MAX, |register, byte| {
-        (0..8).fold(register ^ u32::from(*byte), |register, _| {
-            (register >> 1) ^ (0x82f6_3b78 & (register & 1).wrapping_neg())
-        })
-    })
-}
-
-/// xxHash with 32 bits (<https://github.com/Cyan4973/xxHash/blob/dev/doc/xxhash_spec.md>).
-fn xxh32(bytes: &[u8], seed: u32) -> u32 {
-    const P: [u32; 5] = [0x9e37_79b1, 0x85eb_ca77, 0xc2b2_ae3d, 0x27d4_eb2f, 0x1656_67b1];
-    let round =
-        |lane: u32, word: u32| lane.wrapping_add(word.wrapping_mul(P[1])).rotate_left(13).wrapping_mul(P[0]);
-    let mut stripes = bytes.chunks_exact(16);
-    let mut hash = seed.wrapping_add(P[4]);
-    if bytes.len() >= 16 {
-        let mut lanes = [
-            seed.wrapping_add(P[0]).wrapping_add(P[1]),
-            seed.wrapping_add(P[1]),
-            seed,
-            seed.wrapping_sub(P[0]),
-        ];
-        for stripe in stripes.by_ref() {
-            for (number, lane) in lanes.iter_mut().enumerate() {
-                *lane = round(*lane, u32_at(stripe, number * 4));
-            }
-        }
-        let turned = lanes.iter().zip([1, 7, 12, 18]).map(|(lane, by)| lane.rotate_left(by));
-        hash = turned.fold(0, u32::wrapping_add);
-    }
-    hash = hash.wrapping_add(bytes.len() as u32);
-    let mut words = stripes.remainder().chunks_exact(4);
-    for word in words.by_ref() {
-        hash = hash.wrapping_add(u32_at(word, 0).wrapping_mul(P[2])).rotate_left(17).wrapping_mul(P[3]);
-    }
-    for byte in words.remainder() {
-        hash = hash.wrapping_add(u32::from(*byte).wrapping_mul(P[4])).rotate_left(11).wrapping_mul(P[0]);
-    }
-    hash = (hash ^ (hash >> 15)).wrapping_mul(P[1]);
-    hash = (hash ^ (hash >> 13)).wrapping_mul(P[2]);
-    hash ^ (hash >> 16)
 }
 
 fn u16_at(bytes: &[u8], at: usize) -> u16 {
@@ -483,23 +333,4 @@ fn ensure(holds: bool, what: impl FnOnce() -> String) -> io::Result<()> {
 
 fn at(path: &[u8], error: io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("/{}: {error}", path.escape_ascii()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn checksums() {
-        assert_eq!(crc32c(b"123456789"), !0xe306_9283);
-        // From the specification's own tests.
-        for (bytes, seed, hash) in [
-            (&b""[..], 0, 0x02cc_5d05),
-            (b"a", 0, 0x550d_7456),
-            (b"abc", 0, 0x32d1_53ff),
-            (b"Nobody inspects the spammish repetition", 0, 0xe229_3b2f),
-        ] {
-            assert_eq!(xxh32(bytes, seed), hash, "{}", bytes.escape_ascii());
-        }
-    }
 }

@@ -24,6 +24,7 @@ const NEEDED: &[(&str, &str)] = &[
     // Judging what was built.
     ("e2fsck", "e2fsprogs"),
     ("fsck.erofs", "erofs-utils"),
+    ("mkfs.erofs", "erofs-utils"),
     ("faketime", "faketime"),
     ("getcap", "libcap2-bin"),
     ("getfacl", "acl"),

@@ -85,4 +85,31 @@ pub(crate) struct ErofsArgs {
     /// Keep the ends of files in blocks of their own, for direct access (DAX); takes more room
     #[arg(long)]
     pub(crate) no_inline: bool,
+
+    /// Compress contents: lz4, lz4hc[,1-12], deflate[,1-12] (Linux 6.6), zstd[,1-22] (Linux 6.10), or none
+    #[arg(long, value_name = "ALGORITHM[,LEVEL]", default_value = "none", value_parser = compression)]
+    pub(crate) compress: Compress,
+
+    /// Leave these files as they are: "*.png" by name, "/usr/lib/**" by path; may be given several times
+    #[arg(long, value_name = "GLOB")]
+    pub(crate) compress_exclude: Vec<pipeline::Glob>,
+
+    /// Bytes that are compressed and read as one, at most; default: 64K where kernels read it, else 4K
+    #[arg(long, value_name = "SIZE", value_parser = cluster_size)]
+    pub(crate) erofs_cluster_size: Option<erofs::ClusterSize>,
+}
+
+/// Whether and how contents are compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Compress(pub(crate) Option<erofs::Algorithm>);
+
+fn compression(text: &str) -> Result<Compress, erofs::Error> {
+    if text == "none" {
+        return Ok(Compress(None));
+    }
+    text.parse().map(|algorithm| Compress(Some(algorithm)))
+}
+
+fn cluster_size(text: &str) -> Result<erofs::ClusterSize, String> {
+    erofs::ClusterSize::new(size::parse(text)?).map_err(|error| error.to_string())
 }

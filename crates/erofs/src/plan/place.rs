@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::format::{SLOT, SUPERBLOCK_OFFSET, Superblock};
 use crate::plan::survey::{Data, Survey};
+use crate::pressed::Pressed;
 use crate::{BlockSize, Error, Options};
 
 use tree::{Content, Kind, Tree};
@@ -14,6 +15,8 @@ const SIZE_MIN: u64 = 4096;
 /// Where the areas lie, in blocks; inodes and runs know their own places.
 #[derive(Debug)]
 pub(crate) struct Placed {
+    /// Where inodes are counted from.
+    pub(crate) metadata: u64,
     /// Where shared attributes start, in bytes.
     pub(crate) shared: u64,
     /// Behind the inodes: directories, texts of links, contents made here.
@@ -25,17 +28,25 @@ pub(crate) struct Placed {
 }
 
 /// Places what `survey` asks for.
-pub(crate) fn place(tree: &Tree, survey: &mut Survey, options: &Options) -> Result<Placed, Error> {
+pub(crate) fn place(
+    tree: &Tree,
+    survey: &mut Survey,
+    pressed: &Pressed,
+    options: &Options,
+) -> Result<Placed, Error> {
     let size = options.block_size;
-    let mut packer = Packer::new(size);
+    let metadata = if pressed.is_empty() { 0 } else { pressed.end() };
+    let start = metadata * u64::from(size.bytes());
+    let mut packer = if pressed.is_empty() { Packer::new(size) } else { Packer::behind(metadata, size) };
     let mut shared = None;
     for inode in &mut survey.inodes {
         let length = inode.length(size);
         // What the superblock's checksum covers must be known: none of it may come from layers.
         let known = inode.tail(size) == 0 || is_own(&tree.node(inode.node).kind);
-        inode.nid = packer.take(length, known) / SLOT;
+        let tail = inode.packed_tail();
+        inode.nid = (packer.take(length, tail, known) - start) / SLOT;
         // Right behind the root, whose number is small only if it comes first.
-        shared.get_or_insert_with(|| packer.take(survey.shared.length, true));
+        shared.get_or_insert_with(|| packer.take(survey.shared.length, 0, true));
     }
     let own = packer.next;
     let mut next = own;
@@ -68,7 +79,7 @@ pub(crate) fn place(tree: &Tree, survey: &mut Survey, options: &Options) -> Resu
     if next > u32::MAX.into() {
         return Err(Error::TooLarge { blocks: next, block_size: size.bytes() });
     }
-    Ok(Placed { shared: shared.unwrap_or_default(), own, contents, blocks: next })
+    Ok(Placed { metadata, shared: shared.unwrap_or_default(), own, contents, blocks: next })
 }
 
 /// Whether the bytes of such a node are known here.
@@ -112,8 +123,19 @@ impl Packer {
         Packer { size, next: at.div_ceil(size), head, open: BTreeSet::new() }
     }
 
-    /// A place for so many bytes; `known` ones may lie beside the superblock.
-    fn take(&mut self, length: u64, known: bool) -> u64 {
+    /// Fills blocks from one on that is not the superblock's.
+    fn behind(block: u64, size: BlockSize) -> Packer {
+        let size = u64::from(size.bytes());
+        // The number 0 would be taken for no inode.
+        let first = Open { left: size - SLOT, at: block * size + SLOT };
+        let head = Open { left: 0, at: first.at };
+        Packer { size, next: block + 1, head, open: BTreeSet::from([first]) }
+    }
+
+    /// A place for so many bytes, the last `tail` of which must lie in one block, whatever the others do; `known` ones
+    /// may lie beside the superblock.
+    fn take(&mut self, length: u64, tail: u64, known: bool) -> u64 {
+        let end = length;
         let length = length.next_multiple_of(SLOT);
         if known && length <= self.head.left {
             return self.head.take(length);
@@ -125,10 +147,16 @@ impl Packer {
                 open
             }
             None => {
-                let blocks = length.div_ceil(self.size);
-                let opened = Open { left: blocks * self.size, at: self.next * self.size };
+                // Of what is longer than a block, the tail may have to begin with one.
+                let before = (end - tail) % self.size;
+                let is_cut = tail > 0 && before + tail > self.size;
+                let shift = if is_cut { (self.size - before).next_multiple_of(SLOT) } else { 0 };
+                let (start, blocks) = (self.next * self.size, (shift + length).div_ceil(self.size));
                 self.next += blocks;
-                opened
+                if shift > 0 {
+                    self.open.insert(Open { left: shift, at: start });
+                }
+                Open { left: blocks * self.size - shift, at: start + shift }
             }
         };
         let at = open.take(length);
@@ -146,20 +174,24 @@ mod tests {
     #[test]
     fn records_lie_in_one_block() {
         let mut packer = Packer::new(BlockSize::B4096);
-        assert_eq!(packer.take(33, true), 1152);
-        assert_eq!(packer.take(100, false), 4096);
-        assert_eq!(packer.take(4000, false), 8192);
-        assert_eq!(packer.take(100, false), 4096 + 128);
+        assert_eq!(packer.take(33, 0, true), 1152);
+        assert_eq!(packer.take(100, 0, false), 4096);
+        assert_eq!(packer.take(4000, 0, false), 8192);
+        assert_eq!(packer.take(100, 0, false), 4096 + 128);
         // Where it fits best.
-        assert_eq!(packer.take(96, false), 8192 + 4000);
-        assert_eq!(packer.take(5000, true), 12_288);
-        assert_eq!(packer.take(2944, true), 12_288 + 5024);
-        assert_eq!(packer.take(2880, true), 1152 + 64);
+        assert_eq!(packer.take(96, 0, false), 8192 + 4000);
+        assert_eq!(packer.take(5000, 0, true), 12_288);
+        assert_eq!(packer.take(2944, 0, true), 12_288 + 5024);
+        assert_eq!(packer.take(2880, 0, true), 1152 + 64);
         assert_eq!(packer.next, 5);
+        for (length, tail) in [(5000, 500), (5000, 1000), (8192, 4000), (4160, 96), (4100, 3000)] {
+            let at = packer.take(length, tail, false) + length;
+            assert_eq!((at - tail) / 4096, (at - 1) / 4096, "{length} {tail}");
+        }
         for (size, first) in [(BlockSize::B512, 3), (BlockSize::B1024, 2), (BlockSize::B2048, 1)] {
             let mut packer = Packer::new(size);
-            assert_eq!(packer.take(32, true), 1152);
-            assert_eq!(packer.take(32, false), first * u64::from(size.bytes()));
+            assert_eq!(packer.take(32, 0, true), 1152);
+            assert_eq!(packer.take(32, 0, false), first * u64::from(size.bytes()));
         }
     }
 }

@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use tree::{Content, Kind, NodeId, Span, Time, Tree, Visit};
 
 use crate::format::{
-    CHUNKS_SINCE, COMPACT_SIZE, EXTENDED_SIZE, LAYOUT_CHUNKS, LAYOUT_INLINE, LAYOUT_PLAIN, SLOT,
+    CHUNKS_SINCE, COMPACT_SIZE, EXTENDED_SIZE, LAYOUT_CHUNKS, LAYOUT_COMPRESSED, LAYOUT_INLINE, LAYOUT_PLAIN,
+    SLOT,
 };
 use crate::plan::chunks::{self, Stretch};
-use crate::plan::directories;
 use crate::plan::limits::{check_content, check_device, check_link, invalid, limit};
 use crate::plan::xattrs::{self, Arranged, Counter, Shared};
+use crate::plan::{directories, indexes};
+use crate::pressed::{File, Pressed};
 use crate::{BlockSize, Error, Options, Tails};
 
 /// An inode.
@@ -27,7 +29,7 @@ pub(crate) struct Inode {
     /// Bytes of attributes behind it.
     pub(crate) xattrs: u32,
     pub(crate) data: Data,
-    /// Where it lies, in [`SLOT`]s.
+    /// Where it lies behind the start of the metadata, in [`SLOT`]s.
     pub(crate) nid: u64,
     /// The first of its blocks; 0 if it has none, or chunks.
     pub(crate) start: u32,
@@ -42,6 +44,8 @@ pub(crate) enum Data {
     Inline,
     /// In chunks of two to the power of so many bytes.
     Chunks(u8),
+    /// In clusters. So many bytes behind the inode are their index, and so many the end of the file.
+    Pressed { index: u32, tail: u16 },
 }
 
 impl Inode {
@@ -55,13 +59,13 @@ impl Inode {
         if self.data == Data::Inline { self.size % u64::from(size.bytes()) } else { 0 }
     }
 
-    /// Blocks that lie behind one another, none for chunks.
+    /// Blocks that lie behind one another as they are, none for chunks.
     pub(crate) fn blocks(&self, size: BlockSize) -> u64 {
         let block = u64::from(size.bytes());
         match self.data {
             Data::Plain => self.size.div_ceil(block),
             Data::Inline => self.size / block,
-            Data::Chunks(_) => 0,
+            Data::Chunks(_) | Data::Pressed { .. } => 0,
         }
     }
 
@@ -71,8 +75,14 @@ impl Inode {
             Data::Plain => 0,
             Data::Inline => self.tail(size),
             Data::Chunks(bits) => 4 * self.size.div_ceil(1 << bits),
+            Data::Pressed { index, tail } => u64::from(index) + u64::from(tail),
         };
         self.fields() + u64::from(self.xattrs) + behind
+    }
+
+    /// Bytes of a compressed end, which must not lie in two blocks.
+    pub(crate) fn packed_tail(&self) -> u64 {
+        if let Data::Pressed { tail, .. } = self.data { tail.into() } else { 0 }
     }
 
     /// The number of its layout on the disk.
@@ -81,6 +91,7 @@ impl Inode {
             Data::Plain => LAYOUT_PLAIN,
             Data::Inline => LAYOUT_INLINE,
             Data::Chunks(_) => LAYOUT_CHUNKS,
+            Data::Pressed { .. } => LAYOUT_COMPRESSED,
         }
     }
 }
@@ -122,9 +133,10 @@ impl Survey {
 }
 
 /// Looks at every node of a tree and refuses what EROFS cannot hold.
-pub(crate) fn survey(tree: &Tree, options: &Options) -> Result<Survey, Error> {
+pub(crate) fn survey(tree: &Tree, pressed: &Pressed, options: &Options) -> Result<Survey, Error> {
     let mut surveyor = Surveyor {
         tree,
+        pressed,
         options,
         times: BTreeMap::new(),
         counter: Counter::default(),
@@ -147,6 +159,7 @@ pub(crate) fn survey(tree: &Tree, options: &Options) -> Result<Survey, Error> {
 
 struct Surveyor<'a> {
     tree: &'a Tree,
+    pressed: &'a Pressed,
     options: &'a Options,
     /// How many files that may have small inodes have a time.
     times: BTreeMap<Time, u64>,
@@ -227,9 +240,16 @@ impl Surveyor<'_> {
                 let (xattrs, _) = xattrs::of(&node.metadata, b"")?;
                 inode.xattrs = Arranged::new(&xattrs, &places).length() as u32;
             }
-            inode.data = self.data(&inode);
+            inode.data = match self.pressed.file(inode.node) {
+                Some(file) => {
+                    inode.start = file.start;
+                    self.pressed_data(&inode, file)
+                }
+                None => self.data(&inode),
+            };
             self.out.inodes[place] = inode;
             if let Kind::File(content) = &node.kind
+                && inode.start == 0
                 && !matches!(content, Content::Inline(_))
             {
                 self.runs(place as u32, &inode, content);
@@ -238,6 +258,20 @@ impl Surveyor<'_> {
         // Those without a source last.
         self.out.runs.sort_by_key(|run| (run.source.is_none(), run.source, run.inode));
         Ok(self.out)
+    }
+
+    /// Where the bytes of a file lie that was compressed, or would have been if that had made it shorter: then its
+    /// clusters are blocks as in any other file.
+    fn pressed_data(&self, inode: &Inode, file: &File) -> Data {
+        let size = self.options.block_size;
+        let flat = Inode { data: if file.end.is_some() { Data::Inline } else { Data::Plain }, ..*inode };
+        if file.is_plain() && flat.length(size) <= size.bytes().into() {
+            return flat.data;
+        }
+        let index = indexes::length(inode.fields() + u64::from(inode.xattrs), inode.size);
+        let tail = file.end.map_or(0, |end| end.span.length);
+        // The index of the largest file has fewer bytes than 32 bits count, and a tail is shorter than a block.
+        Data::Pressed { index: index as u32, tail: tail as u16 }
     }
 
     /// Decides where an inode's bytes lie.
@@ -279,6 +313,7 @@ impl Surveyor<'_> {
                     self.out.runs.push(Run { source, inode: place, stretch, start: 0 });
                 }
             }
+            Data::Pressed { .. } => {}
             Data::Chunks(bits) => {
                 for stretch in chunks::stretches(content, size, bits) {
                     let range = stretch.bytes(size);

@@ -7,12 +7,13 @@ use zerocopy::IntoBytes;
 
 use crate::format::{
     FORMAT_EXTENDED, FORMAT_LAYOUT_SHIFT, InodeCompact, InodeExtended, NULL_ADDRESS, S_IFBLK, S_IFCHR,
-    S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG, S_IFSOCK, SLOT, XATTR_ALIGN, XATTR_HEADER_SIZE,
+    S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG, S_IFSOCK, XATTR_ALIGN, XATTR_HEADER_SIZE,
 };
+use crate::plan::indexes;
 use crate::plan::survey::{Data, Inode, pieces_in, time};
 use crate::plan::xattrs::{Arranged, Xattr, of};
 use crate::write::{Sink, directories, xattrs};
-use crate::{Error, Layout};
+use crate::{Algorithm, Error, Layout};
 
 /// Addresses of a map of chunks go out so many at a time.
 const ADDRESSES: u64 = 16_384;
@@ -47,10 +48,21 @@ impl<'a> Writer<'a> {
             let shared_at = self.layout.placed.shared % u64::from(self.layout.block_size());
             xattrs::encode(&all, &arranged, shared_at, &mut bytes);
         }
-        let at = inode.nid * SLOT;
+        let at = self.layout.at(inode);
         if let Data::Chunks(bits) = inode.data {
             sink.put(at, &bytes)?;
             return self.write_map(place, inode, bits, at + bytes.len() as u64, sink);
+        }
+        if let Some(file) = self.layout.pressed.file(inode.node) {
+            if let Data::Pressed { .. } = inode.data {
+                let algorithm = self.layout.algorithm().map_or(0, Algorithm::number);
+                indexes::encode(bytes.len() as u64, inode.size, algorithm, file, &mut bytes);
+            }
+            sink.put(at, &bytes)?;
+            if let Some(end) = file.end {
+                sink.copy(at + bytes.len() as u64, end.span)?;
+            }
+            return Ok(());
         }
         let size = self.layout.options.block_size;
         let tail = inode.tail(size) as usize;
@@ -116,6 +128,7 @@ impl<'a> Writer<'a> {
         };
         let u = match inode.data {
             Data::Chunks(bits) => u32::from(bits - self.layout.options.block_size.bits()),
+            Data::Pressed { .. } => self.layout.pressed.file(inode.node).map_or(0, |file| file.blocks),
             Data::Plain | Data::Inline => u,
         };
         let mode = (file_type | (metadata.mode & 0o7777)).into();

@@ -2,10 +2,14 @@
 
 use zerocopy::IntoBytes;
 
-use crate::Layout;
 use crate::checksum::crc32c;
-use crate::format::{MAGIC, SUPERBLOCK_OFFSET, Superblock};
+use crate::format::{
+    DeflateConfiguration, Lz4Configuration, MAGIC, SUPERBLOCK_OFFSET, Superblock, ZSTD_WINDOW_BITS_MIN,
+    ZstdConfiguration,
+};
 use crate::plan::survey::Inode;
+use crate::press::WINDOW_BITS;
+use crate::{Algorithm, Compression, Layout};
 
 /// Puts the superblock into the block that holds it, which starts at `at` and holds all that else lies in it: the
 /// checksum covers what follows the superblock, too.
@@ -13,8 +17,36 @@ pub(crate) fn write(layout: &Layout, block: &mut [u8], at: u64) {
     let covered = &mut block[(SUPERBLOCK_OFFSET - at) as usize..];
     let mut superblock = superblock(layout);
     covered[..size_of::<Superblock>()].copy_from_slice(superblock.as_bytes());
+    let configuration = configuration(layout);
+    covered[size_of::<Superblock>()..][..configuration.len()].copy_from_slice(&configuration);
     superblock.checksum = crc32c(covered).into();
     covered[..size_of::<Superblock>()].copy_from_slice(superblock.as_bytes());
+}
+
+/// What the algorithm wants to know: the length of it, and it.
+fn configuration(layout: &Layout) -> Vec<u8> {
+    let compression = layout.options.compression.filter(|_| layout.has_configurations());
+    let Some(Compression { algorithm, cluster }) = compression else { return Vec::new() };
+    let configuration = match algorithm {
+        Algorithm::Lz4 | Algorithm::Lz4hc(_) => {
+            let blocks = (cluster.bytes() / layout.block_size()) as u16;
+            Lz4Configuration {
+                max_distance: u16::MAX.into(),
+                max_pclusterblks: blocks.into(),
+                reserved: [0; 10],
+            }
+            .as_bytes()
+            .to_vec()
+        }
+        Algorithm::Deflate(_) => {
+            DeflateConfiguration { windowbits: 15, reserved: [0; 5] }.as_bytes().to_vec()
+        }
+        Algorithm::Zstd(_) => {
+            let windowlog = WINDOW_BITS - ZSTD_WINDOW_BITS_MIN;
+            ZstdConfiguration { format: 0, windowlog, reserved: [0; 4] }.as_bytes().to_vec()
+        }
+    };
+    [&(configuration.len() as u16).to_le_bytes()[..], &configuration].concat()
 }
 
 fn superblock(layout: &Layout) -> Superblock {
@@ -33,12 +65,15 @@ fn superblock(layout: &Layout) -> Superblock {
         build_time: survey.epoch.seconds.into(),
         build_time_nsec: survey.epoch.nanoseconds.into(),
         blocks: (placed.blocks as u32).into(),
-        meta_blkaddr: 0.into(),
+        meta_blkaddr: (placed.metadata as u32).into(),
         xattr_blkaddr: ((placed.shared / u64::from(layout.block_size())) as u32).into(),
         uuid: options.uuid,
         volume_name: options.label.padded(),
         feature_incompat: features.incompat.into(),
-        available_compr_algs: 0.into(),
+        available_compr_algs: match layout.algorithm() {
+            Some(algorithm) if layout.has_configurations() => (1 << algorithm.number()).into(),
+            _ => 0.into(),
+        },
         extra_devices: 0.into(),
         devt_slotoff: 0.into(),
         dirblkbits: 0,

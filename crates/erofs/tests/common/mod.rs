@@ -21,15 +21,23 @@ use expected::lines;
 use testkit::listing::{self, Kind as Type, Line};
 use testkit::tools::{command, run};
 use tree::{Content, Kind, Output, Span, Tree};
-use unlade_erofs::{BlockSize, Layout, Options, plan};
+use unlade_erofs::{
+    Algorithm, BlockSize, ClusterSize, Compression, Layout, Options, Press, Pressed, SEGMENT, candidates,
+    plan_pressed,
+};
 
 /// A sparse file, which notes what was put and checks that nothing is put twice.
 struct Disk {
     file: File,
+    /// Compressed ends of files.
+    tails: Vec<u8>,
     runs: Vec<(u64, u64)>,
     writes: usize,
     copies: usize,
 }
+
+/// The layer in which compressed ends of files wait.
+const TAILS: u32 = u32::MAX;
 
 impl Output for Disk {
     fn write(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
@@ -41,6 +49,11 @@ impl Output for Disk {
     fn copy(&mut self, offset: u64, span: Span) -> io::Result<()> {
         self.copies += 1;
         self.runs.push((offset, span.length));
+        if span.layer == TAILS {
+            return self
+                .file
+                .write_all_at(&self.tails[span.offset as usize..][..span.length as usize], offset);
+        }
         self.file.write_all_at(&bytes_of(span), offset)
     }
 }
@@ -55,12 +68,13 @@ pub(crate) struct Image {
 }
 
 pub(crate) fn build(tree: &Tree, options: &Options) -> Image {
-    let layout = plan(tree, options).unwrap();
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("rootfs.erofs");
     let file = File::options().create_new(true).read(true).write(true).open(&path).unwrap();
-    file.set_len(layout.size()).unwrap();
-    let mut disk = Disk { file, runs: Vec::new(), writes: 0, copies: 0 };
+    let mut disk = Disk { file, tails: Vec::new(), runs: Vec::new(), writes: 0, copies: 0 };
+    let pressed = press(tree, options, &mut disk);
+    let layout = plan_pressed(tree, pressed, options).unwrap();
+    disk.file.set_len(layout.size()).unwrap();
     layout.write(tree, &mut disk).unwrap();
     disk.runs.sort_unstable();
     for pair in disk.runs.windows(2) {
@@ -68,6 +82,27 @@ pub(crate) fn build(tree: &Tree, options: &Options) -> Image {
     }
     assert!(disk.runs.last().is_none_or(|run| run.0 + run.1 <= layout.size()), "put behind the end");
     Image { directory, path, layout, writes: disk.writes, copies: disk.copies }
+}
+
+/// Compresses what can be, and puts it.
+fn press(tree: &Tree, options: &Options, disk: &mut Disk) -> Pressed {
+    let mut pressed = Pressed::new(options, TAILS);
+    let mut press = options.compression.map(|compression| Press::new(&compression, options));
+    for candidate in candidates(tree, options, |_| false).unwrap() {
+        let Kind::File(content) = &tree.node(candidate.node).kind else { unreachable!() };
+        let bytes = contents::bytes_in(content);
+        let mut segments = bytes.chunks(SEGMENT as usize).peekable();
+        while let Some(bytes) = segments.next() {
+            let segment = press.as_mut().unwrap().press(bytes, segments.peek().is_none());
+            let Some(put) = pressed.add(&candidate, &segment) else { continue };
+            assert_eq!(put.tail.offset, disk.tails.len() as u64);
+            disk.tails.extend(segment.tail());
+            if !segment.bytes().is_empty() {
+                disk.write(put.clusters, segment.bytes()).unwrap();
+            }
+        }
+    }
+    pressed
 }
 
 fn assert_same(who: &str, expected: &[Line], found: &[Line]) {
@@ -165,6 +200,13 @@ pub(crate) fn sizes() -> [BlockSize; 4] {
 /// Options for kernels that read all that is written.
 pub(crate) fn newest(block_size: BlockSize) -> Options {
     Options { block_size, min_kernel: "6.18".parse().unwrap(), ..Options::default() }
+}
+
+/// Options by which contents are compressed, for the oldest kernel that reads that, or a newer one.
+pub(crate) fn compressed(algorithm: &str, cluster: u64, min_kernel: &str) -> Options {
+    let algorithm: Algorithm = algorithm.parse().unwrap();
+    let compression = Some(Compression { algorithm, cluster: ClusterSize::new(cluster).unwrap() });
+    Options { compression, min_kernel: min_kernel.parse().unwrap(), ..Options::default() }
 }
 
 /// The names of files with holes.

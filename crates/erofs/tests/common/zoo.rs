@@ -18,7 +18,38 @@ const NONE: u32 = u32::MAX;
 
 /// One of everything.
 pub(crate) fn zoo() -> Tree {
-    let mut b = Builder::new();
+    zoo_of(Builder::new())
+}
+
+/// The same, of which something can be compressed.
+pub(crate) fn compressible_zoo() -> Tree {
+    zoo_of(Builder::of_layer(1))
+}
+
+/// Files of which something can be compressed, of all sizes.
+pub(crate) fn compressible() -> Tree {
+    let mut b = Builder::of_layer(1);
+    for n in 0..200 {
+        b.file(format!("of all sizes/{n}"), n * n * 5 + n);
+    }
+    b.file("some segments", 9 * (1 << 20) + 1234)
+        .file("whole segments", 8 << 20)
+        .link("again", "whole segments");
+    // Indexes that begin anywhere.
+    for length in 0..40 {
+        let content = Content::Whole(b.span(1000 * length + 3000));
+        let metadata = with_xattrs(meta(0o644), &[("user.x", &vec![length as u8; length as usize * 90])]);
+        b.put(format!("attributes/{length}"), metadata, Kind::File(content));
+    }
+    b.sparse("holes", 1 << 20, &[(65_536, 200_000), (1 << 19, 1 << 18)]).sparse(
+        "hole",
+        4 << 20,
+        &[(0, 4096)],
+    );
+    b.tree()
+}
+
+fn zoo_of(mut b: Builder) -> Tree {
     b.put("./", meta(0o751), Kind::Directory(Directory::new()));
     b.dir("bin").dir("etc").dir("dev").dir("deep/er/and/deeper").dir("many").dir("-");
     b.file("bin/sh", 123_457).file("bin/empty", 0).file("etc/passwd", 1).file("big", 20 << 20);

@@ -10,6 +10,7 @@ use tree::{
 /// Puts nodes into a tree, and gives files places in one layer's content space.
 pub(crate) struct Builder {
     changes: Vec<Change>,
+    layer: u32,
     next: u64,
 }
 
@@ -27,7 +28,12 @@ pub(crate) fn with_xattrs(mut metadata: Metadata, xattrs: &[(&str, &[u8])]) -> M
 
 impl Builder {
     pub(crate) fn new() -> Builder {
-        Builder { changes: Vec::new(), next: 0 }
+        Builder::of_layer(0)
+    }
+
+    /// The bytes of files are as in that layer.
+    pub(crate) fn of_layer(layer: u32) -> Builder {
+        Builder { changes: Vec::new(), layer, next: 0 }
     }
 
     pub(crate) fn put(&mut self, path: impl AsRef<[u8]>, metadata: Metadata, kind: Kind) -> &mut Builder {
@@ -42,7 +48,7 @@ impl Builder {
     }
 
     pub(crate) fn span(&mut self, length: u64) -> Span {
-        let span = Span { layer: 0, offset: self.next, length };
+        let span = Span { layer: self.layer, offset: self.next, length };
         self.next += length.next_multiple_of(4096);
         span
     }

@@ -44,6 +44,10 @@ pub(super) fn all(place: &Place, remote: &str) -> Vec<Contender> {
             .step(build("w.tar", "warm-tar")),
         Contender::new("unlade build to directory, cold", work, &["u.dir", "store"])
             .step(build("u.dir/", "store")),
+        Contender::new("unlade build to erofs, lz4, cold", work, &["u.erofs", "store"])
+            .step([build("u.erofs", "store"), words(&["--compress", "lz4"])].concat()),
+        Contender::new("unlade build to erofs, lz4hc, cold", work, &["u.erofs", "store"])
+            .step([build("u.erofs", "store"), words(&["--compress", "lz4hc"])].concat()),
         Contender::new("unlade build from registry, cold", work, &["r.ext4", "store"])
             .step(unlade(&["build", remote, "-o", &at("r.ext4")], "store")),
         Contender::new("unlade pull from layout", work, &["store"]).step(unlade(&["pull", &oci], "store")),
@@ -66,6 +70,12 @@ pub(super) fn all(place: &Place, remote: &str) -> Vec<Contender> {
             &at("k.ext4"),
             &size,
         ])),
+        Contender::new("umoci + mkfs.erofs, lz4", work, &["m.erofs", "bundle"])
+            .step(umoci.clone())
+            .step(mkfs_erofs("lz4", &at("m.erofs"), &rootfs)),
+        Contender::new("umoci + mkfs.erofs, lz4hc", work, &["m.erofs", "bundle"])
+            .step(umoci.clone())
+            .step(mkfs_erofs("lz4hc,9", &at("m.erofs"), &rootfs)),
         Contender::new("umoci unpack", work, &["bundle"]).step(umoci),
         Contender::new("arcbox-ext4", work, &["a.ext4"]).step(words(&[
             &peer("bench-arcbox-ext4"),
@@ -101,6 +111,12 @@ pub(super) fn all(place: &Place, remote: &str) -> Vec<Contender> {
             &format!("oci:{}:latest", at("copy")),
         ])),
     ]
+}
+
+/// As unlade compresses by default.
+fn mkfs_erofs(algorithm: &str, rootfs: &str, from: &str) -> Vec<String> {
+    let algorithm = format!("-z{algorithm}");
+    words(&["mkfs.erofs", "--quiet", &algorithm, "-C65536", "-Eztailpacking", rootfs, from])
 }
 
 impl Contender {

@@ -32,6 +32,16 @@ pub(super) const DUELS: &[Duel] = &[
     Duel { ours: DIRECTORY, theirs: "ocirender to directory", remark: "the latter verifies nothing" },
     Duel { ours: DIRECTORY, theirs: "umoci unpack", remark: "diff IDs verified by both" },
     Duel {
+        ours: "unlade build to erofs, lz4, cold",
+        theirs: "umoci + mkfs.erofs, lz4",
+        remark: "clusters of 64 KiB, ends inline, by both",
+    },
+    Duel {
+        ours: "unlade build to erofs, lz4hc, cold",
+        theirs: "umoci + mkfs.erofs, lz4hc",
+        remark: "level 9, clusters of 64 KiB, ends inline, by both",
+    },
+    Duel {
         ours: "unlade pull from layout",
         theirs: "skopeo copy from layout",
         remark: "blobs verified by both",

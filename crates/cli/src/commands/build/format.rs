@@ -91,6 +91,16 @@ fn erofs_options(args: &FormatArgs) -> Result<Erofs, Usage> {
     if ext4.size.is_some() || ext4.free.is_some() || ext4.inodes.is_some() {
         return Err(Usage("an EROFS filesystem is as large as what it holds: nothing can be free".into()));
     }
+    if args.compress.0.is_none() {
+        for (given, name) in [
+            (args.erofs_cluster_size.is_some(), "--erofs-cluster-size"),
+            (!args.compress_exclude.is_empty(), "--compress-exclude"),
+        ] {
+            if given {
+                return Err(Usage(format!("{name} says how contents are compressed: say --compress, too")));
+            }
+        }
+    }
     let label = erofs::Label::parse(common.label.as_bytes());
     let options = erofs::Options {
         min_kernel: args.erofs_min_kernel,
@@ -100,11 +110,16 @@ fn erofs_options(args: &FormatArgs) -> Result<Erofs, Usage> {
             "2048" => erofs::BlockSize::B2048,
             _ => erofs::BlockSize::B4096,
         },
+        compression: args.compress.0.map(|algorithm| erofs::Compression {
+            algorithm,
+            cluster: args.erofs_cluster_size.unwrap_or(erofs::ClusterSize::for_kernel(args.erofs_min_kernel)),
+        }),
         tails: if args.no_inline { Tails::Blocks } else { Tails::Inline },
         label: label.map_err(|error| Usage(format!("--label: {error}")))?,
         ..erofs::Options::default()
     };
-    Ok(Erofs { options, uuid: uuid(common)? })
+    options.check().map_err(|error| Usage(error.to_string()))?;
+    Ok(Erofs { options, compress_exclude: args.compress_exclude.clone(), uuid: uuid(common)? })
 }
 
 fn uuid(common: &FilesystemArgs) -> Result<Option<[u8; 16]>, Usage> {

@@ -1,0 +1,184 @@
+//! Compressing contents: bytes become *physical clusters*, each of whole blocks.
+//!
+//! A file is cut into segments at fixed places, which are compressed apart from each other by as many threads as there
+//! are; so the number of threads decides nothing. A cluster is filled to the end with as much as fits: its length is
+//! fixed, the length of what it holds is not.
+
+mod encoder;
+
+use crate::format::TAILS_SINCE;
+use crate::{Compression, Kernel, Options, Tails};
+use encoder::Encoder;
+use sys::lz4::Fitted;
+
+/// Bytes of a block of a compressed filesystem.
+pub(crate) const BLOCK: usize = 4096;
+
+/// Bytes of a segment. A multiple of a block. Clusters end with it; at most a block is lost by that.
+pub const SEGMENT: u64 = 4 << 20;
+
+/// How far back Zstandard may refer, as a power of two of bytes: what kernels take at most.
+pub(crate) const WINDOW_BITS: u8 = 20;
+
+/// Most bytes of a compressed end that lies behind its inode. Less than a block by what an inode and its map need.
+const TAIL_MAX: usize = 3584;
+
+/// What some bytes of a file became.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Extent {
+    /// Bytes of the file.
+    pub(crate) length: u32,
+    /// Blocks that they lie in.
+    pub(crate) blocks: u32,
+    /// Whether they lie there as they are: then these are as many clusters as blocks.
+    pub(crate) plain: bool,
+}
+
+/// The end of a file, to lie behind its inode.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Tail {
+    /// Bytes of the file.
+    pub(crate) length: u32,
+    pub(crate) plain: bool,
+    pub(crate) bytes: Box<[u8]>,
+}
+
+/// What a segment of a file became.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Segment {
+    pub(crate) extents: Vec<Extent>,
+    pub(crate) tail: Option<Tail>,
+    /// Its clusters: whole blocks.
+    bytes: Vec<u8>,
+}
+
+impl Segment {
+    /// Its clusters, which are to be put at the place that [`Pressed::add`](crate::Pressed::add) says: whole blocks.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The end of the file, which is to be kept until the filesystem is written: where, [`Pressed::add`](crate::Pressed::add)
+    /// says. Mostly empty.
+    pub fn tail(&self) -> &[u8] {
+        self.tail.as_ref().map_or(&[], |tail| &tail.bytes)
+    }
+
+    /// Whether nothing of it is compressed.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.extents.iter().all(|extent| extent.plain) && self.tail.as_ref().is_none_or(|tail| tail.plain)
+    }
+
+    fn put_plain(&mut self, bytes: &[u8]) {
+        let blocks = bytes.len().div_ceil(BLOCK);
+        match self.extents.last_mut() {
+            Some(last) if last.plain && last.length as usize % BLOCK == 0 => {
+                last.length += bytes.len() as u32;
+                last.blocks += blocks as u32;
+            }
+            _ => {
+                self.extents.push(Extent { length: bytes.len() as u32, blocks: blocks as u32, plain: true });
+            }
+        }
+        self.bytes.extend_from_slice(bytes);
+        self.bytes.resize(self.bytes.len().next_multiple_of(BLOCK), 0);
+    }
+
+    /// What is compressed ends with its last block: zeros in front fill the first.
+    fn put_compressed(&mut self, length: usize, bytes: &[u8]) {
+        let blocks = bytes.len().div_ceil(BLOCK);
+        self.extents.push(Extent { length: length as u32, blocks: blocks as u32, plain: false });
+        self.bytes.resize(self.bytes.len() + blocks * BLOCK - bytes.len(), 0);
+        self.bytes.extend_from_slice(bytes);
+    }
+}
+
+/// Compresses segments, one after the other. Each thread has one.
+pub struct Press {
+    encoder: Encoder,
+    /// As long as a cluster.
+    room: Vec<u8>,
+    /// Whether ends of files may lie behind inodes.
+    tails: bool,
+}
+
+impl Press {
+    /// For a filesystem with these options.
+    pub fn new(compression: &Compression, options: &Options) -> Press {
+        Press {
+            encoder: Encoder::new(compression.algorithm),
+            room: vec![0; compression.cluster.bytes() as usize],
+            tails: may_have_tails(options.min_kernel, options.tails),
+        }
+    }
+
+    /// Compresses a segment: [`SEGMENT`] bytes, or what there is at the end of a file, which is its `last` one.
+    pub fn press(&mut self, bytes: &[u8], last: bool) -> Segment {
+        let mut segment = Segment::default();
+        self.encoder.begin();
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let Fitted { taken, made } = self.encoder.fit(rest, &mut self.room);
+            if last && self.tails && taken == rest.len() && self.end(rest, made, &mut segment) {
+                break;
+            }
+            let length = if is_worth(taken, made) {
+                segment.put_compressed(taken, &self.room[..made]);
+                taken
+            } else {
+                // What did not fit better will not in parts.
+                let length = (taken.max(self.room.len()) / BLOCK * BLOCK).min(rest.len());
+                segment.put_plain(&rest[..length]);
+                length
+            };
+            rest = &rest[length..];
+        }
+        segment
+    }
+
+    /// Lets a file end behind its inode, if it is the better for it. All of `rest` was compressed to the first `made`
+    /// bytes of `room`.
+    fn end(&mut self, rest: &[u8], made: usize, segment: &mut Segment) -> bool {
+        if made <= TAIL_MAX || rest.len() <= TAIL_MAX {
+            segment.tail = Some(tail(rest, &self.room[..made]));
+            return true;
+        }
+        // All blocks but the last are filled, so that no more than that is left.
+        let whole = made / BLOCK * BLOCK;
+        if whole == 0 || made - whole > TAIL_MAX {
+            return false;
+        }
+        let mut filled = vec![0; whole];
+        let first = self.encoder.fit(rest, &mut filled);
+        let left = &rest[first.taken..];
+        if first.made.div_ceil(BLOCK) < whole / BLOCK || !is_worth(first.taken, first.made) || left.is_empty()
+        {
+            return false;
+        }
+        let mut room = [0; TAIL_MAX];
+        let Fitted { taken, made } = self.encoder.fit(left, &mut room);
+        if taken < left.len() && left.len() > TAIL_MAX {
+            return false;
+        }
+        segment.put_compressed(first.taken, &filled[..first.made]);
+        segment.tail = Some(tail(left, if taken < left.len() { left } else { &room[..made] }));
+        true
+    }
+}
+
+/// A file's end, compressed if that is shorter.
+fn tail(plain: &[u8], compressed: &[u8]) -> Tail {
+    let is_plain = compressed.len() >= plain.len();
+    let bytes = if is_plain { plain } else { compressed };
+    Tail { length: plain.len() as u32, plain: is_plain, bytes: bytes.into() }
+}
+
+/// Whether a cluster takes fewer blocks than what it holds.
+fn is_worth(taken: usize, made: usize) -> bool {
+    made > 0 && taken > made.div_ceil(BLOCK) * BLOCK
+}
+
+/// Whether the compressed end of a file may lie behind its inode.
+pub(crate) fn may_have_tails(kernel: Kernel, tails: Tails) -> bool {
+    kernel >= TAILS_SINCE && tails == Tails::Inline
+}

@@ -1,0 +1,142 @@
+//! The algorithms, each as one question: how much of these bytes fits there?
+
+use libdeflater::{CompressionLvl, Compressor};
+use sys::lz4::{self, Fitted, High};
+use zstd::zstd_safe::{CCtx, CParameter};
+
+use crate::Algorithm;
+use crate::press::{BLOCK, WINDOW_BITS};
+
+/// Compresses beginnings of inputs to a given length.
+pub(crate) enum Encoder {
+    Lz4,
+    Lz4hc(High),
+    Guess(Guess),
+}
+
+impl Encoder {
+    pub(crate) fn new(algorithm: Algorithm) -> Encoder {
+        match algorithm {
+            Algorithm::Lz4 => Encoder::Lz4,
+            Algorithm::Lz4hc(level) => Encoder::Lz4hc(High::new(level)),
+            Algorithm::Deflate(level) => Encoder::Guess(Guess::new(Whole::deflate(level))),
+            Algorithm::Zstd(level) => Encoder::Guess(Guess::new(Whole::zstd(level))),
+        }
+    }
+
+    /// Forgets what it learnt: what comes now has nothing to do with what came before.
+    pub(crate) fn begin(&mut self) {
+        if let Encoder::Guess(guess) = self {
+            guess.ratio = RATIO;
+        }
+    }
+
+    /// Compresses a beginning of `input` into `output`, as much as it can; nothing if nothing fits.
+    pub(crate) fn fit(&mut self, input: &[u8], output: &mut [u8]) -> Fitted {
+        match self {
+            Encoder::Lz4 => lz4::fit(input, output),
+            Encoder::Lz4hc(high) => high.fit(input, output),
+            Encoder::Guess(guess) => guess.fit(input, output),
+        }
+    }
+}
+
+/// How many times its length an input is thought to be compressed before any was.
+const RATIO: f64 = 2.5;
+/// A guess is so much smaller than what would fit exactly.
+const MARGIN: f64 = 0.97;
+/// Fewer bytes than this at the end of a block are not worth another try, which costs as much as the first: with half a
+/// block, half of all clusters are tried again, and what is left empty is one byte in a hundred.
+const SLACK: usize = BLOCK / 2;
+/// What can be compressed less than this is left as it is.
+const LEAST: f64 = 1.12;
+
+/// Fits by guessing, for algorithms that only compress all they are given: how well the last input could be
+/// compressed tells how much of the next one fits.
+pub(crate) struct Guess {
+    whole: Whole,
+    ratio: f64,
+    /// For a second try.
+    other: Vec<u8>,
+}
+
+impl Guess {
+    fn new(whole: Whole) -> Guess {
+        Guess { whole, ratio: RATIO, other: Vec::new() }
+    }
+
+    fn fit(&mut self, input: &[u8], output: &mut [u8]) -> Fitted {
+        let room = output.len();
+        // What comes may be quite different from what came.
+        for ratio in [self.ratio, RATIO.min(0.7 * self.ratio), 1.6, LEAST] {
+            let guess = (room as f64 * ratio * MARGIN) as usize;
+            let taken = guess.max(room).min(input.len());
+            if let Some(made) = self.whole.compress(&input[..taken], output) {
+                let first = Fitted { taken, made };
+                self.ratio = taken as f64 / made as f64;
+                return self.fill(input, first, output);
+            }
+        }
+        self.ratio = RATIO;
+        Fitted { taken: 0, made: 0 }
+    }
+
+    /// Tries to fill the last block of what was made, too.
+    fn fill(&mut self, input: &[u8], first: Fitted, output: &mut [u8]) -> Fitted {
+        let room = first.made.next_multiple_of(BLOCK).min(output.len());
+        let left = room - first.made;
+        let more = (left as f64 * self.ratio * MARGIN) as usize;
+        let taken = (first.taken + more).min(input.len());
+        if left < SLACK || taken == first.taken {
+            return first;
+        }
+        self.other.resize(room, 0);
+        match self.whole.compress(&input[..taken], &mut self.other) {
+            Some(made) => {
+                output[..made].copy_from_slice(&self.other[..made]);
+                Fitted { taken, made }
+            }
+            None => first,
+        }
+    }
+}
+
+/// Compresses all that it is given, or nothing.
+enum Whole {
+    Zstd(CCtx<'static>),
+    Deflate(Compressor),
+}
+
+impl Whole {
+    fn zstd(level: u8) -> Whole {
+        let mut context = CCtx::create();
+        for parameter in [
+            CParameter::CompressionLevel(level.into()),
+            CParameter::WindowLog(WINDOW_BITS.into()),
+            CParameter::ChecksumFlag(false),
+            CParameter::ContentSizeFlag(true),
+        ] {
+            context.set_parameter(parameter).expect("zstd has these parameters");
+        }
+        Whole::Zstd(context)
+    }
+
+    fn deflate(level: u8) -> Whole {
+        Whole::Deflate(Compressor::new(CompressionLvl::new(level.into()).unwrap_or_default()))
+    }
+
+    fn compress(&mut self, input: &[u8], output: &mut [u8]) -> Option<usize> {
+        match self {
+            Whole::Zstd(context) => context.compress2(output, input).ok(),
+            Whole::Deflate(compressor) => {
+                let made = compressor.deflate_compress(input, output).ok()?;
+                // Readers skip zeros before the first byte. That is zero if it begins a block that is stored and not
+                // the last; the bits behind these three mean nothing then (RFC 1951, 3.2.4).
+                if output.first() == Some(&0) {
+                    output[0] = 0x80;
+                }
+                Some(made)
+            }
+        }
+    }
+}

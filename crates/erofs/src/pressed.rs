@@ -1,0 +1,191 @@
+//! What was compressed: which files, and where their clusters lie.
+
+use std::collections::BTreeMap;
+
+use tree::{Content, Kind, NodeId, Span, Tree};
+
+use crate::format::CHUNKS_SINCE;
+use crate::plan::indexes;
+use crate::press::{BLOCK, Extent, SEGMENT, Segment, Tail, may_have_tails};
+use crate::{Error, Options, Tails};
+
+/// A file whose contents are to be compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Candidate {
+    /// The file.
+    pub node: NodeId,
+    /// Its bytes.
+    pub size: u64,
+    /// Where its first bytes are.
+    pub source: Span,
+}
+
+impl Candidate {
+    /// How many segments it has.
+    pub fn segments(&self) -> u64 {
+        self.size.div_ceil(SEGMENT)
+    }
+}
+
+/// Shorter files lie behind their inodes as they are.
+const SIZE_MIN: u64 = 128;
+/// Files have chunks rather than clusters if their holes take that many bytes more than their data.
+const HOLES_MAX: u64 = 1 << 20;
+
+/// The files of `tree` that are worth an attempt, in the order in which the layers hold them. `is_left` says of a path
+/// that the file is to stay as it is. Fails with [`Error::Kernel`] or [`Error::Option`] for options that contradict each
+/// other.
+pub fn candidates(
+    tree: &Tree,
+    options: &Options,
+    is_left: impl Fn(&[u8]) -> bool,
+) -> Result<Vec<Candidate>, Error> {
+    options.check()?;
+    if options.compression.is_none() {
+        return Ok(Vec::new());
+    }
+    // In fewer blocks than one there is nothing.
+    let tails = may_have_tails(options.min_kernel, options.tails);
+    let least = if tails { SIZE_MIN } else { BLOCK as u64 + 1 };
+    let (mut seen, mut left) = (vec![false; tree.table_length()], vec![false; tree.table_length()]);
+    let mut found = Vec::new();
+    let mut walk = tree.walk();
+    while let Some(visit) = walk.step() {
+        let Kind::File(content) = &tree.node(visit.node).kind else { continue };
+        left[visit.node.index()] |= is_left(visit.path);
+        if std::mem::replace(&mut seen[visit.node.index()], true) {
+            continue;
+        }
+        let (size, data) = (content.size(), content.data_length());
+        let source = content.pieces().next().map(|piece| piece.span);
+        let is_full = size.saturating_sub(data) <= data.saturating_add(HOLES_MAX);
+        let may_be_holes = options.min_kernel >= CHUNKS_SINCE;
+        if let Some(source) = source
+            && !matches!(content, Content::Inline(_))
+            && size >= least
+            && (is_full || !may_be_holes)
+        {
+            found.push(Candidate { node: visit.node, size, source });
+        }
+    }
+    found.retain(|candidate| !left[candidate.node.index()]);
+    found.sort_unstable_by_key(|candidate| (candidate.source, candidate.node));
+    Ok(found)
+}
+
+/// A compressed file.
+#[derive(Debug, Clone)]
+pub(crate) struct File {
+    /// The first of its blocks; they lie behind one another.
+    pub(crate) start: u32,
+    pub(crate) blocks: u32,
+    pub(crate) extents: Vec<Extent>,
+    pub(crate) end: Option<End>,
+}
+
+/// The end of a file, to lie behind its inode.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct End {
+    /// Bytes of the file.
+    pub(crate) length: u32,
+    pub(crate) plain: bool,
+    /// Where what became of them waits.
+    pub(crate) span: Span,
+}
+
+/// Where the parts of a segment go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Put {
+    /// The clusters, in bytes from the filesystem's start.
+    pub clusters: u64,
+    /// The end of the file; the layout's writer asks for it.
+    pub tail: Span,
+}
+
+impl File {
+    /// Whether a cluster has several blocks.
+    pub(crate) fn is_big(&self) -> bool {
+        self.extents.iter().any(|extent| !extent.plain && extent.blocks > 1)
+    }
+
+    /// Whether it lies there as it is: in as many blocks as it would uncompressed.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.extents.iter().all(|extent| extent.plain) && self.end.is_none_or(|end| end.plain)
+    }
+}
+
+/// What was compressed. It lies behind the superblock, before everything else.
+#[derive(Debug, Clone)]
+pub struct Pressed {
+    tails: Tails,
+    files: BTreeMap<NodeId, File>,
+    next: u64,
+    /// Where the next end of a file goes.
+    tails_at: Span,
+}
+
+impl Pressed {
+    /// Nothing yet. Ends of files will lie one behind the other in the content space of a layer that has no other
+    /// contents.
+    pub fn new(options: &Options, tails_layer: u32) -> Pressed {
+        let tails_at = Span { layer: tails_layer, offset: 0, length: 0 };
+        Pressed { tails: options.tails, files: BTreeMap::new(), next: 1, tails_at }
+    }
+
+    /// Takes the next segment of a file, and says where its parts go. `None` if the file had better stay as it is: it
+    /// has only this segment, and does not become shorter.
+    ///
+    /// All segments of one file come one after the other.
+    pub fn add(&mut self, candidate: &Candidate, segment: &Segment) -> Option<Put> {
+        if candidate.segments() == 1 && !self.is_worth(candidate, segment) {
+            return None;
+        }
+        let clusters = self.next * BLOCK as u64;
+        let blocks = segment.bytes().len() / BLOCK;
+        // Checked when all is planned.
+        let new = File { start: self.next as u32, blocks: 0, extents: Vec::new(), end: None };
+        self.next += blocks as u64;
+        let tail = Span { length: segment.tail().len() as u64, ..self.tails_at };
+        self.tails_at.offset += tail.length;
+        let file = self.files.entry(candidate.node).or_insert(new);
+        file.blocks += blocks as u32;
+        file.extents.extend_from_slice(&segment.extents);
+        file.end = segment.tail.as_ref().map(|&Tail { length, plain, .. }| End { length, plain, span: tail });
+        Some(Put { clusters, tail })
+    }
+
+    /// Whether a file takes fewer bytes than without compression.
+    fn is_worth(&self, candidate: &Candidate, segment: &Segment) -> bool {
+        let block = BLOCK as u64;
+        let flat = match self.tails {
+            Tails::Inline => candidate.size,
+            Tails::Blocks => candidate.size.next_multiple_of(block),
+        };
+        let pressed =
+            (segment.bytes().len() + segment.tail().len()) as u64 + indexes::length(0, candidate.size);
+        !segment.is_plain() && pressed < flat
+    }
+
+    /// Bytes to the end of all clusters, the superblock's block among them.
+    pub fn size(&self) -> u64 {
+        self.next * BLOCK as u64
+    }
+
+    /// The first block behind all clusters.
+    pub(crate) fn end(&self) -> u64 {
+        self.next
+    }
+
+    /// Whether nothing was compressed.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.files.is_empty()
+    }
+
+    pub(crate) fn file(&self, node: NodeId) -> Option<&File> {
+        self.files.get(&node)
+    }
+
+    pub(crate) fn files(&self) -> impl Iterator<Item = &File> {
+        self.files.values()
+    }
+}

@@ -1,0 +1,210 @@
+//! Compressed files: an index of logical clusters, and what it finds, expanded by other libraries than the writer's.
+
+use std::io::{self, Read as _};
+
+use super::{Inode, Reader, Source, ensure, u16_at, u32_at};
+
+/// The only size of blocks with which there are compressed files.
+const BLOCK: u64 = 4096;
+
+/// Where some bytes of a file come from.
+#[derive(Debug, Clone, Copy)]
+struct Extent {
+    /// Where they begin and end in the file.
+    from: u64,
+    to: u64,
+    plain: bool,
+    /// Where they lie, and in how many bytes.
+    at: u64,
+    length: u64,
+}
+
+/// A logical cluster.
+#[derive(Debug, Clone, Copy)]
+struct Slot {
+    kind: u16,
+    low: u16,
+    /// Whether a distance is that to the next head: it is the last of its pack.
+    is_last: bool,
+    /// The pack's address, if it is the pack's first.
+    base: Option<u32>,
+}
+
+/// What stands before the slots.
+struct Map {
+    tail: u64,
+    is_big: bool,
+    algorithm: u8,
+}
+
+impl<S: Source + ?Sized> Reader<'_, S> {
+    /// Hands out all bytes of a compressed file, a cluster at a time.
+    pub(super) fn clusters(&self, inode: &Inode, mut take: impl FnMut(&[u8])) -> io::Result<()> {
+        ensure(self.block() == BLOCK, || "a compressed file with small blocks".into())?;
+        ensure(self.superblock.incompatible & 1 != 0, || "clusters without the feature".into())?;
+        let (map, slots, end) = self.index(inode)?;
+        ensure(map.tail == 0 || end % BLOCK + map.tail <= BLOCK, || "a tail in two blocks".into())?;
+        let extents = extents(inode.size, &map, &slots, end)?;
+        let in_blocks: u64 = extents.iter().map(|extent| extent.length / BLOCK).sum();
+        ensure(u64::from(inode.u) == in_blocks, || format!("{} blocks, not {in_blocks}", inode.u))?;
+        for extent in extents {
+            let stored = self.bytes(extent.at, extent.length)?;
+            let bytes = expand(&stored, &extent, map.algorithm)?;
+            ensure(bytes.len() as u64 == extent.to - extent.from, || format!("length of {extent:?}"))?;
+            take(&bytes);
+        }
+        Ok(())
+    }
+
+    /// Reads the index, and says where it ends.
+    fn index(&self, inode: &Inode) -> io::Result<(Map, Vec<Slot>, u64)> {
+        let mut at = (inode.at + inode.fields + inode.xattrs).next_multiple_of(8);
+        let header = self.bytes(at, 8)?;
+        at += 8;
+        let (tail, advise) = (u64::from(u16_at(&header, 2)), u16_at(&header, 4));
+        ensure(u16_at(&header, 0) == 0 && header[7] == 0 && advise & !0xf == 0, || "unknown advice".into())?;
+        let is_big = match advise & 6 {
+            0 => false,
+            6 => true,
+            _ => return Err(io::Error::other("big clusters for heads of one kind")),
+        };
+        ensure(!is_big || self.superblock.incompatible & 2 != 0, || {
+            "big clusters without the feature".into()
+        })?;
+        ensure((advise & 8 != 0) == (tail > 0), || "length of the tail".into())?;
+        ensure(tail == 0 || self.superblock.incompatible & 0x10 != 0, || {
+            "a tail without the feature".into()
+        })?;
+        let algorithms = match self.superblock.algorithms {
+            0 => 1,
+            algorithms => algorithms,
+        };
+        ensure(header[6] < 4 && algorithms >> header[6] & 1 == 1, || format!("algorithm {}", header[6]))?;
+
+        let total = inode.size.div_ceil(BLOCK) as usize;
+        let mut slots = Vec::new();
+        // Packs of 32 bytes are aligned to their length.
+        let aligned = if advise & 1 != 0 { (at.next_multiple_of(32) - at) / 4 } else { u64::MAX };
+        while slots.len() < total {
+            let is_dense = slots.len() as u64 >= aligned && total - slots.len() >= 16;
+            let (bits, bytes) = if is_dense { (14, 32) } else { (16, 8) };
+            let pack = self.bytes(at, bytes)?;
+            at += bytes;
+            let (address, count) = (u32_at(&pack, bytes as usize - 4), (bytes as usize - 4) * 8 / bits);
+            for number in 0..count {
+                let value = u32_at(&[&pack[..], &[0; 4]].concat(), number * bits / 8) >> (number * bits % 8);
+                let value = (value & ((1 << bits) - 1)) as u16;
+                slots.push(Slot {
+                    kind: value >> 12,
+                    low: value & 0xfff,
+                    is_last: number + 1 == count,
+                    base: (number == 0).then_some(address),
+                });
+            }
+        }
+        ensure(slots.drain(total..).all(|slot| slot.kind == 0 && slot.low == 0), || "more slots".into())?;
+        Ok((Map { tail, is_big, algorithm: header[6] }, slots, at))
+    }
+}
+
+/// The address of the cluster that begins in each logical one; of others 0.
+fn addresses(slots: &[Slot], is_big: bool) -> Vec<u32> {
+    let (mut base, mut counted) = (0u32, 0u32);
+    let mut addresses = vec![0; slots.len()];
+    for (number, slot) in slots.iter().enumerate() {
+        if let Some(address) = slot.base {
+            (base, counted) = (address, 0);
+        }
+        if slot.kind == 2 {
+            // Only a number of blocks counts, that of the head before, be it in this pack or in the one before.
+            counted += if is_big && slot.low & 0x800 != 0 { u32::from(slot.low & 0x7ff) } else { 0 };
+            continue;
+        }
+        addresses[number] = base.wrapping_add(counted + u32::from(!is_big));
+        let says_blocks = slots.get(number + 1).is_some_and(|next| next.kind == 2 && is_big);
+        counted += u32::from(!says_blocks);
+    }
+    addresses
+}
+
+/// What an index says of a file of `size` bytes, whose tail begins at `end`.
+fn extents(size: u64, map: &Map, slots: &[Slot], end: u64) -> io::Result<Vec<Extent>> {
+    let heads: Vec<usize> = (0..slots.len()).filter(|&number| slots[number].kind != 2).collect();
+    let position = |head: usize| head as u64 * BLOCK + u64::from(slots[head].low);
+    ensure(heads.first() == Some(&0) && position(0) == 0, || "no head at the start".into())?;
+    let addresses = addresses(slots, map.is_big);
+    let mut extents: Vec<Extent> = Vec::new();
+    let mut expected = None;
+    for (nth, &head) in heads.iter().enumerate() {
+        let (slot, from) = (slots[head], position(head));
+        ensure(slot.kind < 2 && u64::from(slot.low) < BLOCK, || "a head".into())?;
+        let next = heads.get(nth + 1).copied();
+        if from == size && next.is_none() && slot.kind == 0 {
+            // It says only where the file ends.
+            break;
+        }
+        let (to, plain, address) = (next.map_or(size, position), slot.kind == 0, addresses[head]);
+        ensure(from < to && to <= size, || format!("a cluster from {from} to {to}"))?;
+        let blocks = blocks(slots, head, next.unwrap_or(slots.len()), map.is_big)?;
+        ensure(!plain || (to - from <= BLOCK && blocks == 1), || "a long plain cluster".into())?;
+        let is_tail = map.tail > 0 && to == size;
+        ensure(is_tail || expected.is_none_or(|expected| expected == address), || {
+            format!("clusters {expected:?} and {address} are not neighbours")
+        })?;
+        expected = Some(address.wrapping_add(blocks));
+        let in_part = from / BLOCK == (to - 1) / BLOCK && to % BLOCK != 0;
+        ensure(is_tail || plain || !in_part, || "nothing says where a cluster ends".into())?;
+        let (at, length) = match is_tail {
+            true => (end, map.tail),
+            false => (u64::from(address) * BLOCK, u64::from(blocks) * BLOCK),
+        };
+        ensure(plain || length < to - from, || "a cluster that takes more than it holds".into())?;
+        extents.push(Extent { from, to, plain, at, length });
+    }
+    ensure(extents.last().is_some_and(|last| last.to == size), || "the file ends later".into())?;
+    Ok(extents)
+}
+
+/// The blocks of the cluster that begins in a logical cluster, the next one beginning in `next`. Checks what those
+/// between say.
+fn blocks(slots: &[Slot], head: usize, next: usize, is_big: bool) -> io::Result<u32> {
+    let mut blocks = 1;
+    for number in head + 1..next {
+        let Slot { low, is_last, .. } = slots[number];
+        let (back, on) = ((number - head).min(0x7ff) as u16, (next - number).min(0x7ff) as u16);
+        if back == 1 && is_big {
+            blocks = u32::from(low & 0x7ff);
+            ensure(low & 0x800 != 0 && blocks > 0, || format!("blocks {low:#x}"))?;
+        } else {
+            let right = if is_last { on } else { back };
+            ensure(low == right, || format!("logical cluster {number}: distance {low}, not {right}"))?;
+        }
+    }
+    Ok(blocks)
+}
+
+fn expand(stored: &[u8], extent: &Extent, algorithm: u8) -> io::Result<Vec<u8>> {
+    let length = (extent.to - extent.from) as usize;
+    if extent.plain {
+        ensure(length <= stored.len(), || "a short plain cluster".into())?;
+        ensure(stored[length..].iter().all(|byte| *byte == 0), || "bytes behind a plain cluster".into())?;
+        return Ok(stored[..length].to_vec());
+    }
+    let padding = stored.iter().take_while(|byte| **byte == 0).count();
+    ensure(padding < BLOCK as usize, || "a block of padding".into())?;
+    let packed = &stored[padding..];
+    match algorithm {
+        0 => lz4_flex::block::decompress(packed, length).map_err(io::Error::other),
+        2 => miniz_oxide::inflate::decompress_to_vec_with_limit(packed, length)
+            .map_err(|error| io::Error::other(format!("{error:?}"))),
+        3 => {
+            let mut frame = packed;
+            let decoder = ruzstd::decoding::StreamingDecoder::new(&mut frame).map_err(io::Error::other)?;
+            let mut bytes = Vec::with_capacity(length);
+            decoder.take(length as u64 + 1).read_to_end(&mut bytes)?;
+            ensure(frame.is_empty(), || "bytes behind a frame".into())?;
+            Ok(bytes)
+        }
+        other => Err(io::Error::other(format!("algorithm {other}"))),
+    }
+}
