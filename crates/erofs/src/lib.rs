@@ -6,6 +6,7 @@
 #![doc = include_str!("../../../docs/formats/erofs.md")]
 
 mod checksum;
+pub mod composefs;
 mod dump;
 mod error;
 mod format;
