@@ -13,11 +13,15 @@ use std::collections::BTreeMap;
 use tree::{Kind, NodeId, Tree};
 
 use super::format::{
-    BLOCK, BLOCK_BITS, FEATURES, HAS_ACL, HEADER_MAGIC, HEADER_VERSION, Header, MAGIC, S_IFDIR, SLOT,
-    SUPERBLOCK_OFFSET, Superblock, Version,
+    BLOCK, BLOCK_BITS, DIRENT_SIZE, FEATURES, HAS_ACL, HEADER_MAGIC, HEADER_VERSION, Header, MAGIC, S_IFDIR,
+    SLOT, SUPERBLOCK_OFFSET, Superblock, Version,
 };
 use super::objects::{Files, Objects};
+use super::order::is_stub_name;
+use super::overlay::{is_stub, is_whiteout};
+use super::write::file_type;
 use bytes::Bytes;
+use directory::Name;
 use inode::Inode;
 
 /// Most bytes that come out of an image together, names, attributes and contents, however often it refers to them: far
@@ -145,6 +149,15 @@ struct Pending {
     parent: u64,
 }
 
+/// What a name that was not met before is of.
+enum New {
+    /// A directory, which is still to be read.
+    Directory(Pending),
+    /// A whiteout that was escaped, of which its directory must say that it has some.
+    Whiteout,
+    Other,
+}
+
 impl Reader<'_> {
     fn root(&mut self, nid: u64) -> Result<(), Corrupt> {
         let mut inode = self.inode(nid)?;
@@ -177,99 +190,97 @@ impl Reader<'_> {
     }
 
     fn directory(&mut self, mut here: Pending, pending: &mut Vec<Pending>) -> Result<(), Corrupt> {
-        let names = directory::names(&self.source, &here.inode)?;
-        let (mut subdirectories, mut dots, mut has_whiteouts) = (0, [false; 2], false);
-        let is_root = here.node == Tree::ROOT;
         // The metadata first, since stubs are known by the root's.
-        let links = here.inode.links;
-        let metadata = here.inode.metadata();
-        self.tree.node_mut(here.node).metadata = metadata;
-        for name in names {
+        self.tree.node_mut(here.node).metadata = here.inode.metadata();
+        let (mut subdirectories, mut dots, mut has_whiteouts) = (0, [false; 2], false);
+        for name in directory::names(&self.source, &here.inode)? {
             self.names += 1;
             // Each takes bytes of its own, unless directories share blocks.
-            if self.names > self.source.bytes.length() / 12 {
+            if self.names > self.source.bytes.length() / DIRENT_SIZE as u64 {
                 return Err(here.inode.corrupt("more names than the image has room for"));
             }
-            let wrong = |what| Err(Corrupt { offset: name.offset, what });
-            match name.bytes {
-                b"." | b".." => {
-                    let is_parent = name.bytes == b"..";
-                    let nid = if is_parent { here.parent } else { here.inode.nid };
-                    if name.nid != nid || name.file_type != 2 {
-                        return wrong("`.` or `..` leads elsewhere");
-                    }
-                    dots[usize::from(is_parent)] = true;
-                    continue;
+            if let b"." | b".." = name.bytes {
+                let is_parent = name.bytes == b"..";
+                let nid = if is_parent { here.parent } else { here.inode.nid };
+                if name.nid != nid || name.file_type != file_type(S_IFDIR) {
+                    return Err(name.corrupt("`.` or `..` leads elsewhere"));
                 }
-                _ => {}
+                dots[usize::from(is_parent)] = true;
+                continue;
             }
             // Whatever has the name: the directory of objects is hidden.
-            self.stubs += usize::from(is_root && super::order::is_stub_name(name.bytes));
-            if let Some(leaf) = self.leaves.get_mut(&name.nid) {
-                leaf.names += 1;
-                let (node, mode) = (leaf.node, leaf.mode);
-                if super::write::file_type(mode) != name.file_type {
-                    return wrong("a name has another type than its inode");
-                }
-                let Some(node) = node else { return wrong("a second name for a stub") };
-                if matches!(self.tree.node(node).kind, Kind::CharDevice(tree::Device::NONE)) {
-                    return wrong("a second name for a whiteout");
-                }
-                self.tree.grow_name(here.node, name.bytes, node).or(wrong("not a file's name"))?;
+            self.stubs += usize::from(here.node == Tree::ROOT && is_stub_name(name.bytes));
+            if self.leaves.contains_key(&name.nid) {
+                self.second_name(&here, name)?;
                 continue;
             }
-            let mut inode = self.inode(name.nid)?;
-            if super::write::file_type(inode.mode) != name.file_type {
-                return wrong("a name has another type than its inode");
-            }
-            let file_type = inode.file_type();
-            let found = unescape::leaf(&mut inode, self.source.version)?;
-            has_whiteouts |= found.whiteout;
-            let (nid, links, mode) = (inode.nid, u64::from(inode.links), inode.mode);
-            let metadata = inode.metadata();
-            let kind = inode.kind(found.whiteout);
-            let is_stub = is_root && self.source.version != Version::V2 && {
-                super::order::is_stub_name(name.bytes)
-                    && super::overlay::is_whiteout(&kind)
-                    && !found.whiteout
-            };
-            if is_stub {
-                if !super::overlay::is_stub(&self.tree, name.bytes, &metadata) {
-                    return wrong("a stub with other metadata than the root's");
+            match self.first_name(&here, name)? {
+                New::Directory(directory) => {
+                    subdirectories += 1;
+                    pending.push(directory);
                 }
-                self.leaves.insert(nid, Leaf { node: None, mode, names: 1, links });
-                continue;
-            }
-            if self.source.version != Version::V2 && super::overlay::is_whiteout(&kind) && !found.whiteout {
-                return wrong("a whiteout that is not escaped");
-            }
-            let grown = self.tree.grow(here.node, name.bytes, metadata, kind);
-            let Ok(node) = grown else { return wrong("not a file's name") };
-            if let Some(object) = found.object {
-                self.objects.set(node, object);
-            }
-            if file_type == S_IFDIR {
-                subdirectories += 1;
-                if self.directories.insert(nid, node).is_some() {
-                    return wrong("a second name for a directory");
-                }
-                pending.push(Pending { inode, node, parent: here.inode.nid });
-            } else {
-                self.leaves.insert(nid, Leaf { node: Some(node), mode, names: 1, links });
+                New::Whiteout => has_whiteouts = true,
+                New::Other => {}
             }
         }
         if dots != [true; 2] {
             return Err(here.inode.corrupt("a directory without `.` or `..`"));
         }
-        if links != 2 + subdirectories {
+        if here.inode.links != 2 + subdirectories {
             return Err(here.inode.corrupt("another number of links than of directories"));
         }
         if has_whiteouts {
             unescape::directory(&mut here.inode, self.source.version)?;
-            let metadata = here.inode.metadata();
-            self.tree.node_mut(here.node).metadata = metadata;
+            self.tree.node_mut(here.node).metadata = here.inode.metadata();
         }
         Ok(())
+    }
+
+    /// One more name for something that is no directory.
+    fn second_name(&mut self, here: &Pending, name: Name<'_>) -> Result<(), Corrupt> {
+        let Some(leaf) = self.leaves.get_mut(&name.nid) else { return Ok(()) };
+        leaf.names += 1;
+        if file_type(leaf.mode) != name.file_type {
+            return Err(name.corrupt("a name has another type than its inode"));
+        }
+        let Some(node) = leaf.node else { return Err(name.corrupt("a second name for a stub")) };
+        if is_whiteout(&self.tree.node(node).kind) {
+            return Err(name.corrupt("a second name for a whiteout"));
+        }
+        let grown = self.tree.grow_name(here.node, name.bytes, node);
+        grown.map_err(|_| name.corrupt("not a file's name"))
+    }
+
+    fn first_name(&mut self, here: &Pending, name: Name<'_>) -> Result<New, Corrupt> {
+        let mut inode = self.inode(name.nid)?;
+        if file_type(inode.mode) != name.file_type {
+            return Err(name.corrupt("a name has another type than its inode"));
+        }
+        let found = unescape::leaf(&mut inode, self.source.version)?;
+        let (metadata, kind) = (inode.metadata(), inode.kind(found.whiteout));
+        let mut leaf = Leaf { node: None, mode: inode.mode, names: 1, links: inode.links.into() };
+        if is_whiteout(&kind) && !found.whiteout && self.source.version != Version::V2 {
+            if here.node != Tree::ROOT || !is_stub(&self.tree, name.bytes, &metadata) {
+                return Err(name.corrupt("a whiteout that is neither escaped nor a stub"));
+            }
+            self.leaves.insert(inode.nid, leaf);
+            return Ok(New::Other);
+        }
+        let is_directory = matches!(kind, Kind::Directory(_));
+        let grown = self.tree.grow(here.node, name.bytes, metadata, kind);
+        let node = grown.map_err(|_| name.corrupt("not a file's name"))?;
+        if let Some(object) = found.object {
+            self.objects.set(node, object);
+        }
+        if is_directory {
+            if self.directories.insert(inode.nid, node).is_some() {
+                return Err(name.corrupt("a second name for a directory"));
+            }
+            return Ok(New::Directory(Pending { inode, node, parent: here.inode.nid }));
+        }
+        leaf.node = Some(node);
+        self.leaves.insert(inode.nid, leaf);
+        Ok(if found.whiteout { New::Whiteout } else { New::Other })
     }
 
     fn check_links(&self) -> Result<(), Corrupt> {

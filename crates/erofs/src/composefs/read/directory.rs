@@ -15,6 +15,12 @@ pub(super) struct Name<'a> {
     pub(super) file_type: u8,
 }
 
+impl Name<'_> {
+    pub(super) fn corrupt(&self, what: &'static str) -> Corrupt {
+        Corrupt { offset: self.offset, what }
+    }
+}
+
 /// All names of a directory, in strictly ascending order.
 pub(super) fn names<'a>(source: &Source<'a>, inode: &Inode) -> Result<Vec<Name<'a>>, Corrupt> {
     let mut names: Vec<Name<'a>> = Vec::new();
