@@ -1,6 +1,7 @@
 //! What can be typed. Help texts, man pages and completions all come from here.
 
 mod build;
+mod composefs;
 mod copy;
 mod files;
 mod filesystem;
@@ -15,6 +16,11 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum, ValueHint};
 
+pub(crate) use self::composefs::{
+    Composefs, ComposefsCommand, ComposefsDump, ComposefsFsck, ComposefsGc, ComposefsImages,
+    ComposefsInspect, ComposefsLs, ComposefsPull, ComposefsTag, ComputeId, CreateImage, HashKind, Init,
+    Input, Repo, Untag,
+};
 pub(crate) use build::{Build, FormatKind};
 pub(crate) use copy::Copy;
 pub(crate) use files::{Cat, Diff, Export, ExportKind, LayerRange, LookArgs, Ls};
@@ -103,6 +109,7 @@ pub(crate) enum Command {
     History(History),
     Gc(Gc),
     Fsck(Fsck),
+    Composefs(Box<Composefs>),
     Completions(Completions),
     #[command(hide = true)]
     Man(Man),

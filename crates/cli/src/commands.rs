@@ -3,6 +3,7 @@
 mod build;
 mod cat;
 mod completions;
+mod composefs;
 mod copy;
 mod diff;
 mod dump;
@@ -48,6 +49,7 @@ pub(crate) fn run(args: Args) -> Outcome {
         Command::History(command) => history::run(&args.common, &command),
         Command::Gc(command) => gc::run(&args.common, &command),
         Command::Fsck(command) => fsck::run(&args.common, &command),
+        Command::Composefs(command) => composefs::run(&args.common, &command.command),
         Command::Completions(command) => completions::completions(&command),
         Command::Man(command) => completions::man(&command),
     }

@@ -45,12 +45,17 @@ impl Error for Usage {}
 
 /// What a check found and could not mend: no failure of the command, but nothing to be silent about.
 #[derive(Debug)]
-pub(crate) struct Findings(pub(crate) usize);
+pub(crate) struct Findings {
+    /// What was checked.
+    pub(crate) of: &'static str,
+    pub(crate) count: usize,
+}
 
 impl std::fmt::Display for Findings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let s = if self.0 == 1 { "" } else { "s" };
-        write!(f, "the store is not clean: {} finding{s}", self.0)
+        let Findings { of, count } = self;
+        let s = if *count == 1 { "" } else { "s" };
+        write!(f, "the {of} is not clean: {count} finding{s}")
     }
 }
 

@@ -98,6 +98,9 @@ fn hint(error: &(dyn Error + 'static)) -> Option<String> {
     {
         return Some("name a directory that does not exist yet: nothing is ever overwritten in place".into());
     }
+    if let Some(composefs::Error::NoRepository(_)) = error.downcast_ref() {
+        return Some("unlade composefs init makes one".into());
+    }
     match error.downcast_ref() {
         Some(store::Error::Unreachable { .. }) => {
             Some("unlade fsck says what is wrong, and unlade fsck --repair mends it".into())
@@ -111,6 +114,11 @@ fn hint(error: &(dyn Error + 'static)) -> Option<String> {
 /// What an error means for whoever called, if this link of the chain tells.
 pub(crate) fn code_of(error: &(dyn Error + 'static)) -> Option<Code> {
     if error.is::<NoSuchPath>() || matches!(error.downcast_ref(), Some(tree::Lost::Missing { .. })) {
+        return Some(Code::NotFound);
+    }
+    if let Some(composefs::Error::Missing { what: "tag", .. } | composefs::Error::NoRepository(_)) =
+        error.downcast_ref()
+    {
         return Some(Code::NotFound);
     }
     match error.downcast_ref() {

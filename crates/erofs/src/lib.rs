@@ -9,6 +9,7 @@
 #![doc = include_str!("../../../docs/formats/erofs.md")]
 
 mod checksum;
+pub mod composefs;
 mod compression;
 mod dump;
 mod error;

@@ -25,7 +25,8 @@ impl Algorithm {
         }
     }
 
-    fn length(self) -> usize {
+    /// Bytes of a hash.
+    pub fn length(self) -> usize {
         match self {
             Algorithm::Sha256 => 32,
             Algorithm::Sha512 => 64,
@@ -63,6 +64,13 @@ impl Digest {
     /// The SHA-256 digest of `bytes`.
     pub fn sha256(bytes: &[u8]) -> Digest {
         Digest::of(Algorithm::Sha256, bytes)
+    }
+
+    /// Takes a hash itself, 32 or 64 bytes as the algorithm has; `None` for any other number.
+    pub fn from_bytes(algorithm: Algorithm, hash: &[u8]) -> Option<Digest> {
+        let mut bytes = [0; 64];
+        bytes.get_mut(..algorithm.length()).filter(|bytes| bytes.len() == hash.len())?.copy_from_slice(hash);
+        Some(Digest { algorithm, bytes })
     }
 
     /// Which hash function it is of.

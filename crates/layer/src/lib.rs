@@ -11,6 +11,7 @@ pub mod compression;
 pub mod error;
 pub mod outline;
 pub mod read;
+pub mod split;
 pub mod tar;
 pub mod write;
 
@@ -18,4 +19,5 @@ pub use compression::{Compression, Expander};
 pub use error::{Cap, Error, Place};
 pub use outline::Outline;
 pub use read::{Layer, ReadOptions, read, read_until};
+pub use split::{Parts, split};
 pub use write::{write, write_from};

@@ -125,25 +125,63 @@ pub fn read_until(
     reading.finish().map(|layer| layer.changes)
 }
 
+/// Knows what becomes of the bytes of a layer's files.
+pub(crate) trait Keep<R> {
+    /// An entry begins: its headers have been read, its content follows.
+    fn entry(&mut self, _entry: &Entry) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// Takes a regular file's content, and says what it is in the tree.
+    fn content(&mut self, tar: &mut Reader<R>, entry: &Entry) -> Result<Content, Error>;
+
+    /// Bytes of the content space so far.
+    fn length(&self) -> u64;
+
+    /// All of the tarball has been read.
+    fn finish(&mut self) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+impl<R: BufRead, W: Write> Keep<R> for Contents<W> {
+    fn content(&mut self, tar: &mut Reader<R>, entry: &Entry) -> Result<Content, Error> {
+        match &entry.sparse {
+            None => self.whole(tar, entry.size),
+            Some(sparse) => self.sparse(tar, sparse),
+        }
+    }
+
+    fn length(&self) -> u64 {
+        Contents::length(self)
+    }
+}
+
 /// A layer while it is read.
-struct Reading<'o, R, W> {
+pub(crate) struct Reading<'o, R, K> {
     number: u32,
     options: &'o ReadOptions,
     tar: Reader<R>,
-    contents: Contents<W>,
+    contents: K,
     changes: Vec<Change>,
     notes: Notes,
     /// Bytes of metadata so far.
     metadata_bytes: u64,
 }
 
-impl<'o, R: BufRead, W: Write> Reading<'o, R, W> {
-    fn new(number: u32, tarball: R, contents: W, options: &'o ReadOptions) -> Reading<'o, R, W> {
+impl<'o, R: BufRead, W: Write> Reading<'o, R, Contents<W>> {
+    fn new(number: u32, tarball: R, contents: W, options: &'o ReadOptions) -> Self {
+        Reading::with(number, tarball, Contents::new(number, contents), options)
+    }
+}
+
+impl<'o, R: BufRead, K: Keep<R>> Reading<'o, R, K> {
+    pub(crate) fn with(number: u32, tarball: R, contents: K, options: &'o ReadOptions) -> Self {
         Reading {
             number,
             options,
             tar: Reader::new(tarball, options.tar.clone()),
-            contents: Contents::new(number, contents),
+            contents,
             changes: Vec::new(),
             notes: Notes::default(),
             metadata_bytes: 0,
@@ -151,16 +189,20 @@ impl<'o, R: BufRead, W: Write> Reading<'o, R, W> {
     }
 
     /// Reads one entry; says whether there was one.
-    fn step(&mut self) -> Result<bool, Error> {
+    pub(crate) fn step(&mut self) -> Result<bool, Error> {
         let Some(entry) = self.tar.entry()? else { return Ok(false) };
         let (index, name) = (entry.index, entry.name.clone());
-        self.entry(entry).map_err(|error| error.at(index, &name))?;
+        self.contents
+            .entry(&entry)
+            .and_then(|()| self.entry(entry))
+            .map_err(|error| error.at(index, &name))?;
         Ok(true)
     }
 
     /// Reads what stands behind the last entry.
-    fn finish(mut self) -> Result<Layer, Error> {
+    pub(crate) fn finish(mut self) -> Result<Layer, Error> {
         let end = self.tar.finish()?;
+        self.contents.finish()?;
         if !end.marked {
             self.note(Remark::EndMissing, None, b"");
         }
@@ -264,10 +306,10 @@ impl<'o, R: BufRead, W: Write> Reading<'o, R, W> {
 
     /// Moves a file's bytes to the content space.
     fn content(&mut self, entry: &Entry) -> Result<Content, Error> {
-        let content = match &entry.sparse {
-            None => self.contents.whole(&mut self.tar, entry.size)?,
-            Some(sparse) => self.contents.sparse(&mut self.tar, sparse)?,
-        };
+        let content = self.contents.content(&mut self.tar, entry)?;
+        if let Content::Inline(bytes) = &content {
+            self.count(bytes.len())?;
+        }
         if let Content::Pieces { pieces, .. } = &content {
             self.count(size_of::<Piece>() * pieces.len())?;
         }

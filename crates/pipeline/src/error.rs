@@ -46,6 +46,12 @@ pub enum Error {
     /// The tree does not fit the format.
     #[error("cannot make an EROFS filesystem")]
     Erofs(#[source] erofs::Error),
+    /// The tree does not fit the format.
+    #[error("cannot make a composefs image")]
+    Image(#[source] erofs::composefs::Error),
+    /// The composefs repository failed.
+    #[error(transparent)]
+    Composefs(#[from] composefs::Error),
     /// The tree could not be written as a tarball.
     #[error("cannot write the tarball")]
     Tar(#[source] layer::Error),

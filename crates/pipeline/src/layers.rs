@@ -2,7 +2,7 @@
 //!
 //! Here the layers are dealt out to threads and put back into their order; `reading` reads one.
 
-mod reading;
+pub(crate) mod reading;
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -85,11 +85,11 @@ pub(crate) enum Contents<'a> {
 }
 
 /// One layer to be read, for every place that it has in the image.
-struct Task<'a> {
-    number: u32,
-    layer: oci::Layer<'a>,
+pub(crate) struct Task<'a> {
+    pub(crate) number: u32,
+    pub(crate) layer: oci::Layer<'a>,
     /// The places above the first in which the same blob stands again.
-    again: Vec<u32>,
+    pub(crate) again: Vec<u32>,
 }
 
 /// Reads all layers of `image` out of `store`, and calls `each` with one after the other, from the bottom.
@@ -135,7 +135,7 @@ pub(crate) fn read(
 }
 
 /// Lists each blob once, the largest first: one that comes last would be read alone, while processors idle.
-fn tasks(image: &Image) -> Vec<Task<'_>> {
+pub(crate) fn tasks(image: &Image) -> Vec<Task<'_>> {
     let mut tasks: Vec<Task<'_>> = Vec::new();
     let mut known: BTreeMap<(Digest, Digest), usize> = BTreeMap::new();
     for (number, layer) in (0..).zip(image.layers()) {
@@ -209,13 +209,13 @@ fn hand_over(
 
 /// What all layers of an image have in common while they are read.
 #[derive(Clone, Copy)]
-struct Shared<'a> {
-    options: &'a Options,
+pub(crate) struct Shared<'a> {
+    pub(crate) options: &'a Options,
     /// Set once nobody wants the rest.
-    stop: &'a AtomicBool,
+    pub(crate) stop: &'a AtomicBool,
     /// Bytes that came out of all layers so far.
-    expanded: &'a AtomicU64,
-    report: Report<'a>,
+    pub(crate) expanded: &'a AtomicU64,
+    pub(crate) report: Report<'a>,
 }
 
 fn read_task(

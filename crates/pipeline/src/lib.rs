@@ -4,6 +4,7 @@
 
 pub mod build;
 pub mod built;
+pub mod compose;
 pub mod copy;
 mod digest;
 pub mod directory;

@@ -4,6 +4,7 @@ pub mod alike;
 pub mod boot;
 pub mod containerd;
 pub mod corpus;
+pub mod dumps;
 pub mod erofs;
 pub mod hello;
 pub mod image;

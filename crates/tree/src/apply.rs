@@ -218,7 +218,7 @@ impl Tree {
     }
 
     /// Takes everything out of `directory`.
-    fn unlink_all(&mut self, directory: NodeId) {
+    pub(crate) fn unlink_all(&mut self, directory: NodeId) {
         let entries = std::mem::take(self.entries_mut(directory));
         self.drop_names(entries.into_values().collect());
     }

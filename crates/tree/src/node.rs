@@ -54,6 +54,25 @@ pub struct Device {
     pub minor: u32,
 }
 
+impl Device {
+    /// The number that stands for nothing; a character device with it is overlayfs's whiteout.
+    pub const NONE: Device = Device { major: 0, minor: 0 };
+
+    /// Both numbers in one, as C libraries give them in `st_rdev` (`makedev`).
+    pub fn joined(self) -> u64 {
+        let (major, minor) = (u64::from(self.major), u64::from(self.minor));
+        (major & 0xffff_f000) << 32 | (major & 0xfff) << 8 | (minor & 0xffff_ff00) << 12 | minor & 0xff
+    }
+
+    /// Takes apart what [`Device::joined`] gives.
+    pub fn split(joined: u64) -> Device {
+        Device {
+            major: ((joined >> 32) & 0xffff_f000 | (joined >> 8) & 0xfff) as u32,
+            minor: ((joined >> 12) & 0xffff_ff00 | joined & 0xff) as u32,
+        }
+    }
+}
+
 /// A directory's entries by name, in the order of their bytes.
 pub type Directory = BTreeMap<Box<[u8]>, NodeId>;
 

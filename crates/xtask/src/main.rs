@@ -4,6 +4,7 @@
 mod archives;
 mod bench;
 mod boot;
+mod cfsctl;
 mod corpus;
 mod demo;
 mod deny;
@@ -40,6 +41,8 @@ enum Task {
     Corpus(corpus::Options),
     /// Build every image and compare the files with another unpacker's (root)
     Judge(judge::Options),
+    /// Build composefs's own tools (half an hour), compare with them, and renew what is kept of their results
+    Cfsctl(cfsctl::Options),
     /// List all that a directory tree holds, one name per line
     ManifestOf {
         /// The root of the tree
@@ -71,6 +74,7 @@ fn main() -> ExitCode {
         Task::Deny => deny::run(),
         Task::Corpus(options) => corpus::run(&options),
         Task::Judge(options) => judge::run(&options),
+        Task::Cfsctl(options) => cfsctl::run(&options),
         Task::ManifestOf { directory } => listing::print(&directory),
         Task::Compare { left, right } => listing::compare(&left, &right),
         Task::FetchKernel => kernel::run(),

@@ -52,7 +52,7 @@ pub(crate) fn run(common: &Common, command: &Fsck) -> Outcome {
         terminal::answer(&to_text(&report, &left, &mended, common.quiet))?;
     }
     let bad = left.iter().filter(|finding| finding.severity() != Severity::Note).count();
-    if bad == 0 { Ok(()) } else { Err(Findings(bad).into()) }
+    if bad == 0 { Ok(()) } else { Err(Findings { of: "store", count: bad }.into()) }
 }
 
 fn check(

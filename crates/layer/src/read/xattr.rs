@@ -1,14 +1,14 @@
 //! Extended attributes: three spellings of them, and which belong to the image at all.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, Write};
+use std::io::BufRead;
 
 use base64::Engine;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use tree::{Remark, Xattrs, escape};
 
-use super::{ReadOptions, Reading, XATTR_NAME_MAX, XATTR_VALUE_MAX};
+use super::{Keep, ReadOptions, Reading, XATTR_NAME_MAX, XATTR_VALUE_MAX};
 use crate::error::Error;
 use crate::tar::{Entry, EntryKind};
 
@@ -36,7 +36,7 @@ enum Spelling {
     Schily,
 }
 
-impl<R: BufRead, W: Write> Reading<'_, R, W> {
+impl<R: BufRead, K: Keep<R>> Reading<'_, R, K> {
     /// The entry's attributes; `None` where it has none.
     pub(super) fn xattrs(&mut self, entry: &Entry) -> Result<Option<Box<Xattrs>>, Error> {
         let mut found = Found::new();

@@ -24,13 +24,13 @@ use crate::event::Event;
 use crate::pipe::{self, Sender};
 
 /// What the threads of one layer need to know.
-pub(super) struct Reading<'a> {
-    pub(super) number: u32,
-    pub(super) layer: oci::Layer<'a>,
+pub(crate) struct Reading<'a> {
+    pub(crate) number: u32,
+    pub(crate) layer: oci::Layer<'a>,
     /// Not if this process checked every byte when it put the blob into the store, moments ago.
-    pub(super) verify_blob: bool,
-    pub(super) verify_diff_id: bool,
-    pub(super) shared: Shared<'a>,
+    pub(crate) verify_blob: bool,
+    pub(crate) verify_diff_id: bool,
+    pub(crate) shared: Shared<'a>,
 }
 
 impl Reading<'_> {
@@ -38,6 +38,20 @@ impl Reading<'_> {
     pub(super) fn run(&self, blob: File, contents: impl Write) -> Result<Layer, LayerFault> {
         let read = |tarball| layer::read(self.number, tarball, contents, &self.shared.options.read);
         let (mut layer, found) = self.parse(blob, read)?;
+        self.check_media_type(found, &mut layer)?;
+        Ok(layer)
+    }
+
+    /// Reads `blob` to its end, and deals out its bytes; files of more than `inline_max` bytes by themselves.
+    pub(crate) fn split(
+        &self,
+        blob: File,
+        parts: &mut dyn layer::Parts,
+        inline_max: u64,
+    ) -> Result<Layer, LayerFault> {
+        let split =
+            |tarball| layer::split(self.number, tarball, parts, inline_max, &self.shared.options.read);
+        let (mut layer, found) = self.parse(blob, split)?;
         self.check_media_type(found, &mut layer)?;
         Ok(layer)
     }

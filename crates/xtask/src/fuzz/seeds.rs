@@ -8,7 +8,7 @@ use std::path::Path;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 use testkit::image::Layer;
-use testkit::stack;
+use testkit::{dumps, stack};
 
 const DIGEST: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
@@ -41,6 +41,7 @@ pub(super) fn write(target: &str, directory: &Path) -> io::Result<()> {
         "documents" => documents(),
         "challenge" => texts(&ANSWERS),
         "layer" => layers()?,
+        "composefs" => composefs(),
         _ => noise(),
     };
     // What an older version made may not be a seed any more.
@@ -93,6 +94,14 @@ fn layers() -> io::Result<Vec<Vec<u8>>> {
         }
     }
     Ok(seeds)
+}
+
+/// Texts of trees, and numbers of trees whose images are to be changed.
+fn composefs() -> Vec<Vec<u8>> {
+    let text = |seed| [&[0], dumps::random(seed).as_bytes()].concat();
+    let short = (0..200).map(text).filter(|text| text.len() < 16 << 10).take(24);
+    let changed = noise().into_iter().map(|bytes| [&[2], &bytes[..]].concat());
+    short.chain(changed).collect()
 }
 
 /// Bytes at random, the same each time.

@@ -1,0 +1,31 @@
+//! A composefs repository: every file once, by its fs-verity digest; layers as streams from which their tarballs can be
+//! put together again; images that say how files lie together.
+//!
+//! ```text
+//! tag ─▶ manifest ─▶ config ─▶ layers ─▶ objects
+//!                          └─▶ image  ─▶ objects
+//! ```
+//!
+//! The repository is laid out as `cfsctl` of composefs-rs has it, and either reads what the other wrote. fs-verity
+//! itself is not enabled here: digests are computed and compared in the program.
+
+mod error;
+mod fsck;
+mod gc;
+mod meta;
+mod names;
+mod objects;
+mod oci;
+mod open;
+mod splitstream;
+mod streams;
+
+pub use error::Error;
+pub use fsck::{Finding, Findings};
+pub use gc::Plan;
+pub use meta::{Meta, MetaError};
+pub use names::{StreamName, Tag, TagError};
+pub use objects::ObjectWriter;
+pub use oci::{ImageRef, LayerWriter, Stored};
+pub use open::{Access, Repository};
+pub use splitstream::{ContentType, INLINE_MAX, Malformed, Part, Parts, Splitstream, Writer};

@@ -1,0 +1,194 @@
+//! Objects: files under their fs-verity digests, each written once and never changed.
+
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Read, Write};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use hash::{FileDigest, Verity};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags};
+use rustix::io::Errno;
+
+use crate::names::object_path;
+use crate::{Error, Repository};
+
+/// Contents up to so many bytes wait in memory until it is known whether they are there already.
+const MEMORY: usize = 256 << 10;
+
+/// An object that is being written, and gets its name in the end.
+pub struct ObjectWriter<'r> {
+    repository: &'r Repository,
+    verity: Verity,
+    memory: Vec<u8>,
+    file: Option<Nameless>,
+    size: u64,
+}
+
+/// A file that is no object yet.
+struct Nameless {
+    file: File,
+    /// Where the filesystem has no files without names: the name that it has until then.
+    beside: Option<PathBuf>,
+}
+
+impl Drop for Nameless {
+    fn drop(&mut self) {
+        if let Some(path) = &self.beside {
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+impl Repository {
+    /// Starts an object.
+    pub fn object(&self) -> ObjectWriter<'_> {
+        let verity = Verity::new(self.meta().algorithm);
+        ObjectWriter { repository: self, verity, memory: Vec::new(), file: None, size: 0 }
+    }
+
+    /// Stores bytes as an object, and gives its name.
+    pub fn put_object(&self, bytes: &[u8]) -> Result<FileDigest, Error> {
+        let digest = FileDigest::of(self.meta().algorithm, bytes);
+        if !self.has_object(&digest, bytes.len() as u64) {
+            let mut nameless = self.nameless()?;
+            nameless.file.write_all(bytes).map_err(Error::io("write an object in", &self.root))?;
+            self.name_object(nameless, &digest)?;
+        }
+        Ok(digest)
+    }
+
+    /// Opens an object. Its bytes are checked by whoever reads them.
+    pub fn open_object(&self, digest: &FileDigest) -> Result<File, Error> {
+        let path = self.root.join(object_path(digest));
+        match File::open(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                Err(Error::Missing { what: "object", name: digest.hex() })
+            }
+            opened => opened.map_err(Error::io("open", &path)),
+        }
+    }
+
+    /// Reads an object of the program's own making, a stream or an image, and checks that it is the one.
+    pub fn read_object(&self, digest: &FileDigest) -> Result<Vec<u8>, Error> {
+        let mut bytes = Vec::new();
+        let path = self.root.join(object_path(digest));
+        self.open_object(digest)?.read_to_end(&mut bytes).map_err(Error::io("read", &path))?;
+        let found = FileDigest::of(digest.algorithm(), &bytes);
+        if found == *digest { Ok(bytes) } else { Err(Error::Object { expected: *digest, found }) }
+    }
+
+    /// The digest that an object's bytes have.
+    pub fn measure(&self, digest: &FileDigest) -> Result<FileDigest, Error> {
+        let path = self.root.join(object_path(digest));
+        let mut file = self.open_object(digest)?;
+        let (mut verity, mut buffer) = (Verity::new(digest.algorithm()), vec![0; 1 << 20]);
+        loop {
+            match file.read(&mut buffer) {
+                Ok(0) => return Ok(verity.finish()),
+                Ok(count) => verity.update(&buffer[..count]),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(Error::io("read", &path)(error)),
+            }
+        }
+    }
+
+    /// Whether an object is there, with as many bytes as it should have: what was cut short by a crash is not.
+    pub(crate) fn has_object(&self, digest: &FileDigest, size: u64) -> bool {
+        let found = fs::symlink_metadata(self.root.join(object_path(digest)));
+        found.is_ok_and(|found| found.is_file() && found.len() == size)
+    }
+
+    fn nameless(&self) -> Result<Nameless, Error> {
+        self.create_directory("objects".as_ref())?;
+        let directory = self.root.join("objects");
+        let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+        match rustix::fs::open(&directory, flags, Mode::from_raw_mode(0o644)) {
+            Ok(file) => Ok(Nameless { file: file.into(), beside: None }),
+            Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => {
+                static NEXT: AtomicU64 = AtomicU64::new(0);
+                let number = NEXT.fetch_add(1, Ordering::Relaxed);
+                let path = directory.join(format!(".tmp-object-{}-{number}", std::process::id()));
+                let file = File::options().read(true).write(true).create_new(true).open(&path);
+                let file = file.map_err(Error::io("write", &path))?;
+                Ok(Nameless { file, beside: Some(path) })
+            }
+            Err(error) => Err(Error::io("write", &directory)(error)),
+        }
+    }
+
+    /// Gives a finished file its name.
+    fn name_object(&self, nameless: Nameless, digest: &FileDigest) -> Result<(), Error> {
+        let below = object_path(digest);
+        let path = self.root.join(&below);
+        let size = nameless.file.metadata().map_err(Error::io("read", &path))?.len();
+        let link = || match &nameless.beside {
+            Some(beside) => rustix::fs::linkat(CWD, beside, CWD, &path, AtFlags::empty()),
+            None => {
+                use std::os::fd::AsRawFd;
+                let descriptor = format!("/proc/self/fd/{}", nameless.file.as_raw_fd());
+                rustix::fs::linkat(CWD, descriptor, CWD, &path, AtFlags::SYMLINK_FOLLOW)
+            }
+        };
+        let mut linked = link();
+        if linked == Err(Errno::NOENT) {
+            self.create_directory(below.parent().expect("an object has a directory"))?;
+            linked = link();
+        }
+        if linked == Err(Errno::EXIST) && !self.has_object(digest, size) {
+            // Something that only looks like the object. Whoever has it open keeps it.
+            fs::remove_file(&path).map_err(Error::io("replace", &path))?;
+            linked = link();
+        }
+        match linked {
+            Ok(()) | Err(Errno::EXIST) => Ok(()),
+            Err(error) => Err(Error::io("write", &path)(error)),
+        }
+    }
+}
+
+impl ObjectWriter<'_> {
+    /// Bytes so far.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Stores the object, unless it is there, and gives its name.
+    pub fn finish(self) -> Result<FileDigest, Error> {
+        let digest = self.verity.finish();
+        if self.repository.has_object(&digest, self.size) {
+            return Ok(digest);
+        }
+        let mut nameless = match self.file {
+            Some(nameless) => nameless,
+            None => self.repository.nameless()?,
+        };
+        nameless
+            .file
+            .write_all(&self.memory)
+            .map_err(Error::io("write an object in", &self.repository.root))?;
+        self.repository.name_object(nameless, &digest)?;
+        Ok(digest)
+    }
+}
+
+impl Write for ObjectWriter<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.memory.len() + bytes.len() > MEMORY {
+            if self.file.is_none() {
+                self.file = Some(self.repository.nameless().map_err(io::Error::other)?);
+            }
+            if let Some(nameless) = &mut self.file {
+                nameless.file.write_all(&self.memory)?;
+                self.memory.clear();
+            }
+        }
+        self.memory.extend_from_slice(bytes);
+        self.verity.update(bytes);
+        self.size += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
