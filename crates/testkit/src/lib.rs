@@ -10,6 +10,7 @@ pub mod image;
 pub mod judge;
 pub mod large;
 pub mod layout;
+pub mod line;
 pub mod listing;
 pub mod proxy;
 pub mod registry;
