@@ -176,6 +176,31 @@ fn all_platforms() {
     assert!(!place.path("all.docker").exists());
 }
 
+/// Of what was copied for all platforms, the images have names and stay; the rest of the index goes with a sweep, as
+/// `docs/store.md` says, and is had again from where it came.
+#[test]
+fn a_sweep_leaves_the_images_of_all_platforms() {
+    let place = Place::new();
+    let (layout, source, top) = everything();
+    let index: Value = serde_json::from_slice(&fs::read(layout.blob(&top)).unwrap()).unwrap();
+    let attestation = index["manifests"][1]["digest"].as_str().unwrap();
+    copy(&place, &[&source, "store:all", "--all-platforms"]);
+    place.done(&["gc"]);
+    place.done(&["fsck"]);
+    for platform in ["linux/amd64", "linux/arm64"] {
+        copy(&place, &["store:all", "oci:one:x", "--platform", platform]);
+    }
+    let said = place.run(&["copy", "store:all", "oci:all:x", "--all-platforms"]);
+    assert_eq!(said.code, Some(1));
+    assert_eq!(said.err, format!("error: blob {attestation} is not in the store\n"));
+    let again = copy(&place, &[&source, "store:all", "--all-platforms"]);
+    assert_eq!(again["digest"], top["digest"]);
+    copy(&place, &["store:all", "oci:all:x", "--all-platforms"]);
+    place.done(&["rm", "all"]);
+    place.done(&["gc"]);
+    assert!(blobs(&place.path("store")).is_empty());
+}
+
 #[test]
 fn a_layout_keeps_what_it_holds() {
     let place = Place::new();

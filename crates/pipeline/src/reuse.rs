@@ -92,7 +92,7 @@ fn write(rootfs: &File, size: u64, terms: String, path: &Path) -> io::Result<()>
     let cloned = rustix::fs::ioctl_ficlone(&kept.file, rootfs).is_ok();
     // What the store will have is what is to be summed up.
     let (from, into) = if cloned { (&kept.file, None) } else { (rootfs, Some(&kept.file)) };
-    let checksums = Pass { from, into, size, report: &|_| {} }.sum_up()?;
+    let checksums = Pass { from, into, flushed: false, size, report: &|_| {} }.sum_up()?;
     Record { terms, size, checksums }.append(&kept.file)?;
     // What a crash of the machine leaves of it will be found to be damaged.
     kept.publish_unflushed()
@@ -106,7 +106,7 @@ fn copy(kept: &File, record: &Record, output: &File, report: Report<'_>) -> Resu
     }
     // Only what can no longer change is worth being checked, so it is the clone that is read.
     let (from, into) = if cloned { (output, None) } else { (kept, Some(output)) };
-    Pass { from, into, size: record.size, report }.compare(&record.checksums)
+    Pass { from, into, flushed: true, size: record.size, report }.compare(&record.checksums)
 }
 
 /// What is remembered of an image.
@@ -130,7 +130,7 @@ pub fn is_readable(kept: &File) -> bool {
 /// Whether each of its bytes is as it was.
 pub fn is_whole(kept: &File) -> bool {
     Record::read(kept).is_some_and(|record| {
-        let pass = Pass { from: kept, into: None, size: record.size, report: &|_| {} };
+        let pass = Pass { from: kept, into: None, flushed: false, size: record.size, report: &|_| {} };
         pass.compare(&record.checksums).is_ok()
     })
 }

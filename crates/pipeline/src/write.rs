@@ -209,14 +209,15 @@ impl Job<'_> {
     }
 
     /// Leaves what is written in the store if that is wanted, and publishes it: in this order, since nobody can change
-    /// what has no name.
+    /// what has no name. The disk has the output first, so that nobody waits until it has the copy as well.
     fn publish(&self, output: Unpublished, path: &Path, built: &mut Built) -> Result<(), Error> {
-        if self.options.remember
-            && let Err(error) = reuse::remember(self, &output.file, built.output_bytes)
-        {
-            built.not_remembered = Some(Arc::new(error));
+        let fail = |cause| Error::Output { path: path.into(), cause };
+        if self.options.remember {
+            output.file.sync_all().map_err(fail)?;
+            let remembered = reuse::remember(self, &output.file, built.output_bytes);
+            built.not_remembered = remembered.err().map(Arc::new);
         }
-        output.publish().map_err(|cause| Error::Output { path: path.into(), cause })
+        output.publish().map_err(fail)
     }
 
     /// Lets a format's writer write a file, and brings the contents to the places that it gives them. Of the contents

@@ -13,6 +13,20 @@ use common::{
 use hash::Digest;
 use serde_json::{Value, json};
 
+/// A message with `DIGEST` for each digest, and without the column at which the parser gave up.
+fn settled(said: &str) -> String {
+    let mut text = String::new();
+    let mut rest = said;
+    while let Some((before, behind)) = rest.split_once("sha256:") {
+        let digits = behind.bytes().take_while(u8::is_ascii_hexdigit).count();
+        text += before;
+        text += if digits == 64 { "DIGEST" } else { "sha256:" };
+        rest = &behind[if digits == 64 { digits } else { 0 }..];
+    }
+    text += rest;
+    text.split_once(" at line ").map_or(text.clone(), |(said, _place)| said.into())
+}
+
 /// 87 to 92, as far as they are about documents that a layout can hold
 #[test]
 fn documents_that_cannot_be_used() {
@@ -58,7 +72,7 @@ fn documents_that_cannot_be_used() {
                 let image = layout.image(AMD64, &[]);
                 (0..4).fold(image, |below, _| layout.index(&[below]))
             },
-            "lies more than 3 indexes deep",
+            "cannot use oci:DIR: index DIGEST lies more than 3 indexes deep",
         ),
         (
             |layout| {
@@ -86,7 +100,10 @@ fn documents_that_cannot_be_used() {
             "cannot use oci:DIR: layer 1 has the unsupported media type \
              \"application/vnd.oci.image.layer.v1.tar+gzip+encrypted\"",
         ),
-        (|layout| layout.put(MANIFEST, "{"), "cannot use oci:DIR: manifest is malformed: EOF"),
+        (
+            |layout| layout.put(MANIFEST, "{"),
+            "cannot use oci:DIR: manifest is malformed: EOF while parsing an object",
+        ),
         (
             |layout| {
                 let twice =
@@ -97,7 +114,7 @@ fn documents_that_cannot_be_used() {
         ),
         (
             |layout| layout.put(MANIFEST, format!("{}1{}", "[".repeat(10_000), "]".repeat(10_000))),
-            "cannot use oci:DIR: manifest is malformed: ",
+            "cannot use oci:DIR: manifest is malformed: invalid type: sequence, expected u32",
         ),
         (
             |layout| layout.put(MANIFEST, " ".repeat(5 << 20)),
@@ -129,7 +146,8 @@ fn documents_that_cannot_be_used() {
             let root = make(layout);
             layout.finish(&[root])
         });
-        assert!(said.contains(expected), "{said}\ninstead of\n{expected}");
+        let said = settled(&said);
+        assert_eq!(said, *expected);
     }
 }
 

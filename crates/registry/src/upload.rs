@@ -57,6 +57,8 @@ pub struct Upload {
     chunk: Option<u64>,
     /// Fewest bytes of one that is not the last.
     chunk_min: u64,
+    /// Whether each request that adds bytes has a connection of its own, since one broke that had several.
+    alone: bool,
 }
 
 impl std::fmt::Debug for Upload {
@@ -89,6 +91,7 @@ impl Upload {
             resumed: false,
             chunk,
             chunk_min: 0,
+            alone: false,
         };
         let mut attempts = Attempts::default();
         let there = loop {
@@ -201,6 +204,9 @@ impl Upload {
         // Until it is known how far the registry came.
         self.unsure = true;
         let mut headers = Vec::new();
+        if self.alone {
+            headers.push((header::CONNECTION, "close".into()));
+        }
         // All of it goes as Docker sends it, which has a limit of size nowhere.
         let whole = length == size;
         if !whole {
@@ -268,8 +274,9 @@ impl Upload {
         }
     }
 
-    /// What broke was too long for this line.
+    /// What broke was too long for this line, be it the request or what went over the connection before.
     fn shorten(&mut self) {
+        self.alone = true;
         let shorter = self.chunk.map_or(SHORT, |chunk| chunk / 4).max(SHORTEST);
         self.chunk = Some(self.chunk.map_or(shorter, |chunk| chunk.min(shorter)));
     }

@@ -293,8 +293,10 @@ fn tokens_of_one_login_are_not_for_another() {
     let config = json!({"auths": {host: {"auth": "dXNlcjpwYXNz"}, other: {"auth": "eDp5"}}});
     let client = client_with_config(&directory, &config.to_string());
     client.manifest(&reference(&registry)).unwrap();
-    let error = client.manifest(&format!("{}/c/d", registry.host()).parse().unwrap()).unwrap_err();
-    assert!(matches!(error, Error::Denied { status: 401, anonymous: false, .. }), "{error}");
+    let found = client.manifest(&format!("{}/c/d", registry.host()).parse().unwrap());
+    let denied = "access to token for manifest HOST/c/d:latest is denied: HOST answered 401 for scope \"all\" \
+                  (incorrect username or password)";
+    assert_eq!(message(found, &registry), denied);
     assert_eq!(sent(&registry), ["-", "Bearer token-1", "-"]);
 }
 
@@ -323,6 +325,12 @@ fn logins_in_files() {
         assert_eq!(found.is_ok(), works, "{access:?} {entry}");
         if let Err(error) = found {
             let shown = format!("{error} {error:?}");
+            let from_tokens = "access to token for manifest HOST/a/b:latest is denied: HOST answered 401 \
+                               for scope \"repository:a/b:pull\" (incorrect username or password)";
+            let from_registry = "access to manifest HOST/a/b:latest is denied: HOST answered 401 \
+                                 (UNAUTHORIZED: authentication required)";
+            let expected = if matches!(access, Access::Basic(_)) { from_registry } else { from_tokens };
+            assert_eq!(error.to_string().replace(&registry.host(), "HOST"), expected);
             assert!(matches!(error, Error::Denied { status: 401, anonymous: false, .. }), "{error:?}");
             assert!(!shown.contains("wrong") && !shown.contains("d3Jvbmc"), "{shown}");
         }
@@ -349,8 +357,10 @@ fn logins_in_files() {
     // A token for the registry itself needs no server that gives it.
     registry.reset();
     let config = json!({"auths": {registry.host(): {"registrytoken": "mine"}}}).to_string();
-    let error = client_with_config(&directory, &config).manifest(&reference(&registry)).unwrap_err();
-    assert!(matches!(error, Error::Denied { .. }));
+    let found = client_with_config(&directory, &config).manifest(&reference(&registry));
+    let denied = "access to manifest HOST/a/b:latest is denied: HOST answered 401 \
+                  for scope \"repository:a/b:pull\" (UNAUTHORIZED: authentication required)";
+    assert_eq!(message(found, &registry), denied);
     assert_eq!(sent(&registry), ["-", "Bearer mine"]);
     let client = client_with_config(&directory, &config);
     client.manifest(&reference(&registry)).unwrap_err();

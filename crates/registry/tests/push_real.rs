@@ -3,10 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::io::{Cursor, Read};
+use std::sync::Arc;
 
 use hash::Digest;
 use oci::{Descriptor, MediaType, Reference};
 use serde_json::json;
+use testkit::line::{Cut, Line};
 use testkit::registry::debian::Server;
 use testkit::tools;
 use unlade_registry::{Client, Error, Options};
@@ -87,6 +89,46 @@ fn what_another_repository_has_is_not_sent() {
     assert!(push(&client, &absent, &layer, Some("no-such")).unwrap());
     let by_digest: Reference = format!("{}@{}", server.name("other"), Digest::sha256(b"x")).parse().unwrap();
     assert!(!client.has_manifest(&by_digest).unwrap());
+}
+
+/// Bytes of the layer that goes over lines which break.
+const LARGE: usize = 100 << 20;
+
+/// Pushes an image with a large layer over a line that breaks; skopeo reads what arrived over a whole one. Gives how
+/// many more bytes than the layer has went over the line, and how often it broke.
+fn push_over(cut: Cut, chunk: Option<u64>) -> (u64, u64) {
+    let server = Server::start("", tempfile::tempdir().unwrap()).unwrap();
+    let line = Line::to(server.port, cut);
+    let client = Client::new(Options { chunk, sleep: Arc::new(|_| {}), ..Options::default() }).unwrap();
+    let layer = noise(LARGE);
+    push_image(&client, &line.name("a/b:v1").parse().unwrap(), std::slice::from_ref(&layer));
+    let copy = tempfile::tempdir().unwrap();
+    let layout = format!("oci:{}:x", copy.path().display());
+    let image = format!("docker://{}", server.name("a/b:v1"));
+    skopeo(&["copy", "--quiet", "--src-tls-verify=false", "--preserve-digests", &image, &layout]);
+    let path = copy.path().join("blobs/sha256").join(Digest::sha256(&layer).hex());
+    assert!(std::fs::read(path).unwrap() == layer);
+    (line.sent() - LARGE as u64, line.cuts())
+}
+
+/// What is more than the layer: the config, the manifest, and the heads of requests.
+const BESIDE: u64 = 64 << 10;
+
+#[test]
+fn a_line_that_breaks_between_requests_costs_nothing() {
+    let (more, cuts) = push_over(Cut::Answered(20 << 20), Some(4 << 20));
+    assert!(cuts >= 4, "{cuts}");
+    assert!(more < BESIDE, "{more} bytes were sent twice");
+}
+
+/// This registry forgets an upload that was cut in the middle of a request. What went before is lost, once: the next
+/// requests are so short, and each alone on its connection, that the line holds.
+#[test]
+fn a_line_that_breaks_in_a_request_costs_no_more_than_that() {
+    const CUT: u64 = 20 << 20;
+    let (more, cuts) = push_over(Cut::After(CUT), None);
+    assert_eq!(cuts, 1);
+    assert!((CUT - BESIDE..CUT + BESIDE).contains(&more), "{more}");
 }
 
 /// Whatever it keeps of an upload that stops in the middle, the blob arrives.

@@ -22,8 +22,8 @@ fn manifests() {
     let registry = FakeRegistry::start();
     registry.put_manifest("a/b", "latest", "text/plain", &noise(2000));
     let step = Duration::from_millis(50);
-    let (silent, slow) = (("no answer for ", "0.4 s"), ("only ", " bytes came in 0.4 s"));
-    for (fault, (start, end)) in [
+    let (silent, slow) = ("no answer for 0.4 s", "only N bytes came in 0.4 s");
+    for (fault, expected) in [
         (fault::delay(Duration::from_secs(60)), silent),
         (fault::hang(0), silent),
         (fault::hang(100), silent),
@@ -35,12 +35,14 @@ fn manifests() {
         registry.next("/manifests/", 2, fault.clone());
         let begin = Instant::now();
         impatient(5).manifest(&reference(&registry)).unwrap();
-        assert!(begin.elapsed() < 8 * IDLE, "{:?} {start}", begin.elapsed());
+        assert!(begin.elapsed() < 8 * IDLE, "{:?} {expected}", begin.elapsed());
         registry.reset();
         registry.always("/manifests/", fault);
         let message = message(impatient(1).manifest(&reference(&registry)), &registry);
-        let message = message.strip_prefix("manifest HOST/a/b:latest: HOST: ").unwrap();
-        assert!(message.starts_with(start) && message.ends_with(end), "{message}");
+        // How many bytes came in time differs from run to run.
+        let counted = message.split(' ').map(|word| if word.parse::<u64>().is_ok() { "N" } else { word });
+        let message = counted.collect::<Vec<_>>().join(" ");
+        assert_eq!(message, format!("manifest HOST/a/b:latest: HOST: {expected}"));
     }
 }
 

@@ -11,6 +11,7 @@ pub mod image;
 pub mod judge;
 pub mod large;
 pub mod layout;
+pub mod line;
 pub mod listing;
 pub mod proxy;
 pub mod registry;

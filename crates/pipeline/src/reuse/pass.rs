@@ -22,6 +22,8 @@ pub(super) struct Pass<'a> {
     pub(super) from: &'a File,
     /// Where it is written, if it is. All zeros as far as it was not written.
     pub(super) into: Option<&'a File>,
+    /// Whether the disk is to begin with what was written, since somebody will wait for it.
+    pub(super) flushed: bool,
     /// Its bytes.
     pub(super) size: u64,
     pub(super) report: Report<'a>,
@@ -106,7 +108,7 @@ struct Worker<'a> {
 
 impl Worker<'_> {
     fn chunk(&mut self, number: u64, seen: &(dyn Fn(u64, u128) -> bool + Sync)) -> Result<(), Fault> {
-        let Pass { from, into, size, .. } = *self.pass;
+        let Pass { from, into, flushed, size, .. } = *self.pass;
         let offset = number * CHUNK;
         let length = (size - offset).min(CHUNK);
         let bytes = &mut self.buffer[..length as usize];
@@ -125,7 +127,9 @@ impl Worker<'_> {
         }
         if let Some(into) = into {
             sparse::write_at(into, bytes, offset).map_err(Fault::Write)?;
-            write_out(into, offset, length);
+            if flushed {
+                write_out(into, offset, length);
+            }
         }
         Ok(())
     }
