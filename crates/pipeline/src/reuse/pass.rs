@@ -64,8 +64,10 @@ impl Pass<'_> {
         let chunks = self.size.div_ceil(CHUNK);
         // A filesystem is known by its first bytes: on a device, which is written in place, they come last.
         let (next, stop, done) = (AtomicU64::new(1), AtomicBool::new(false), AtomicU64::new(0));
+        let writing = Mutex::new(());
+        let worker = || Worker { pass: self, buffer: vec![0; CHUNK as usize], hole: None, writing: &writing };
         let work = || {
-            let mut worker = Worker { pass: self, buffer: vec![0; CHUNK as usize], hole: None };
+            let mut worker = worker();
             let mut outcome = Ok(());
             while outcome.is_ok() && !stop.load(Ordering::Relaxed) {
                 let number = next.fetch_add(1, Ordering::Relaxed);
@@ -91,7 +93,7 @@ impl Pass<'_> {
             others.into_iter().map(|other| other.join().unwrap_or_else(|_| broken())).fold(own, Result::and)
         })?;
         if chunks > 0 {
-            Worker { pass: self, buffer: vec![0; CHUNK as usize], hole: None }.chunk(0, seen)?;
+            worker().chunk(0, seen)?;
         }
         (self.report)(Event::Write { done: self.size, total: self.size });
         Ok(())
@@ -104,6 +106,8 @@ struct Worker<'a> {
     buffer: Vec<u8>,
     /// The checksum of a whole chunk of zeros, once it was needed.
     hole: Option<u128>,
+    /// Held while something is written: a file lets one thread in at a time, and those that wait there spin.
+    writing: &'a Mutex<()>,
 }
 
 impl Worker<'_> {
@@ -126,6 +130,7 @@ impl Worker<'_> {
             return Err(Fault::Differs);
         }
         if let Some(into) = into {
+            let _alone = self.writing.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
             sparse::write_at(into, bytes, offset).map_err(Fault::Write)?;
             if flushed {
                 write_out(into, offset, length);
