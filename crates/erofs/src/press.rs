@@ -72,7 +72,7 @@ impl Segment {
     fn put_plain(&mut self, bytes: &[u8]) {
         let blocks = bytes.len().div_ceil(BLOCK);
         match self.extents.last_mut() {
-            Some(last) if last.plain && last.length as usize % BLOCK == 0 => {
+            Some(last) if last.plain && (last.length as usize).is_multiple_of(BLOCK) => {
                 last.length += bytes.len() as u32;
                 last.blocks += blocks as u32;
             }

@@ -169,8 +169,7 @@ fn extents(size: u64, map: &Map, slots: &[Slot], end: u64) -> io::Result<Vec<Ext
 /// between say.
 fn blocks(slots: &[Slot], head: usize, next: usize, is_big: bool) -> io::Result<u32> {
     let mut blocks = 1;
-    for number in head + 1..next {
-        let Slot { low, is_last, .. } = slots[number];
+    for (number, &Slot { low, is_last, .. }) in slots.iter().enumerate().take(next).skip(head + 1) {
         let (back, on) = ((number - head).min(0x7ff) as u16, (next - number).min(0x7ff) as u16);
         if back == 1 && is_big {
             blocks = u32::from(low & 0x7ff);
