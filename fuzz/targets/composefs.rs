@@ -1,6 +1,6 @@
 //! Images of composefs, their text, and splitstreams: any bytes are read or refused, in bounded time and memory. What
 //! was read as text is printed in one form, becomes an image unless that has no room for it, and is read again as what
-//! it was. What was read from an image that somebody changed can be written again.
+//! it was. What was read from an image that somebody changed can be written, and read, and written again with the same bytes.
 #![no_main]
 
 use composefs::Splitstream;
@@ -19,7 +19,9 @@ fuzz_target!(|data: &[u8]| {
     match kind % 4 {
         0 => text(rest),
         1 => image(rest),
-        2 => drop(changed(&mut Unstructured::new(rest))),
+        2 => {
+            let _ = changed(&mut Unstructured::new(rest));
+        }
         _ => stream(rest),
     }
 });
@@ -62,7 +64,8 @@ fn image(bytes: &[u8]) {
         && let Some(again) = written(&image.files, image.version)
     {
         let found = read(&again).expect("what was written can be read");
-        assert_eq!(Text(&found.files).to_string(), Text(&image.files).to_string());
+        // Not always the same tree: a whiteout may look like a stub.
+        assert_eq!(written(&found.files, found.version), Some(again));
     }
 }
 

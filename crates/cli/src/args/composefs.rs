@@ -21,7 +21,7 @@ pub(crate) struct Composefs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum ComposefsCommand {
     Init(Init),
-    Pull(ComposefsPull),
+    Pull(Box<ComposefsPull>),
     Images(ComposefsImages),
     Tag(ComposefsTag),
     Untag(Untag),

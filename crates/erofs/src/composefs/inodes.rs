@@ -1,6 +1,6 @@
 //! The inodes of an image, before any has a place.
 
-use tree::{Content, Kind, Metadata, NodeId, Time, Tree};
+use tree::{Content, Kind, Metadata, NodeId, Time, Tree, Visit};
 
 use super::error::Error;
 use super::format::{
@@ -176,6 +176,9 @@ fn look(tree: &Tree, objects: &Objects, order: &Order, version: Version) -> Resu
         let node = tree.node(visit.node);
         let limit = |what, value, max| Error::Limit { path: visit.path.into(), what, value, max };
         let invalid = |what| Error::Invalid { path: visit.path.into(), what };
+        let is_stub = |visit: &Visit<'_>| {
+            visit.parent == Tree::ROOT && overlay::is_stub(tree, visit.name, &node.metadata)
+        };
         let place = order.place(visit.node) as usize;
         about[place].parent = visit.parent;
         match &node.kind {
@@ -198,11 +201,10 @@ fn look(tree: &Tree, objects: &Objects, order: &Order, version: Version) -> Resu
                     TAIL_MAX,
                 ));
             }
-            Kind::File(Content::Empty | Content::Inline(_)) => {
-                if objects.get(visit.node).is_some() {
-                    return Err(invalid("an object where the content is in the image"));
-                }
+            Kind::File(Content::Empty | Content::Inline(_)) if objects.get(visit.node).is_some() => {
+                return Err(invalid("an object where the content is in the image"));
             }
+            Kind::File(Content::Empty | Content::Inline(_)) => {}
             Kind::File(content) => {
                 if content.size() > OBJECT_SIZE_MAX {
                     return Err(limit("a file's size", content.size(), OBJECT_SIZE_MAX));
@@ -212,11 +214,9 @@ fn look(tree: &Tree, objects: &Objects, order: &Order, version: Version) -> Resu
             kind if overlay::is_whiteout(kind) && node.names > 1 => {
                 return Err(invalid("a whiteout (character device 0,0) with more than one name"));
             }
-            kind if overlay::is_whiteout(kind) && version != Version::V2 => {
-                if visit.parent != Tree::ROOT || !overlay::is_stub(tree, visit.name, &node.metadata) {
-                    about[place].role.whiteout = true;
-                    about[order.place(visit.parent) as usize].role.has_whiteouts = true;
-                }
+            kind if overlay::is_whiteout(kind) && version != Version::V2 && !is_stub(&visit) => {
+                about[place].role.whiteout = true;
+                about[order.place(visit.parent) as usize].role.has_whiteouts = true;
             }
             _ => {}
         }

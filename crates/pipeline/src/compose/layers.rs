@@ -98,7 +98,7 @@ pub(super) fn store_layers(
 fn one(store: &Store, task: &Task<'_>, repository: &Repository, shared: Shared<'_>) -> Result<Stored, Error> {
     let oci::Layer { descriptor, diff_id } = task.layer;
     let fail = |fault| Error::Layer { number: task.number, blob: descriptor.digest, fault: Box::new(fault) };
-    if let Some(known) = known(repository, task.number, diff_id, shared.options)? {
+    if let Some(known) = known(repository, task.number, diff_id, shared.options) {
         return Ok(known);
     }
     let known = store.diff_id(&descriptor.digest).is_some_and(|known| known == *diff_id);
@@ -162,34 +162,22 @@ impl layer::Parts for Nothing {
     }
 }
 
-/// A layer that the repository has, if nothing of it is missing.
-fn known(
-    repository: &Repository,
-    number: u32,
-    diff_id: &Digest,
-    options: &Options,
-) -> Result<Option<Stored>, Error> {
-    let Ok(stream) = repository.stream(&StreamName::Layer(*diff_id)) else { return Ok(None) };
-    // One that is damaged or lacks something is stored anew.
-    let Ok(opened) = repository.open_stream(&stream) else { return Ok(None) };
+/// A layer that the repository has, if nothing of it is missing. One that is damaged or lacks something is stored anew,
+/// and whoever reads it for that says what is wrong with it.
+fn known(repository: &Repository, number: u32, diff_id: &Digest, options: &Options) -> Option<Stored> {
+    let stream = repository.stream(&StreamName::Layer(*diff_id)).ok()?;
+    let opened = repository.open_stream(&stream).ok()?;
     let mut sizes = BTreeMap::new();
     for object in &opened.objects {
-        match repository
-            .open_object(object)
-            .and_then(|file| Ok(file.metadata().map(|found| found.len()).ok()))
-        {
-            Ok(Some(size)) => sizes.insert(*object, size),
-            _ => return Ok(None),
-        };
+        let found = repository.open_object(object).ok()?.metadata().ok()?;
+        sizes.insert(*object, found.len());
     }
-    let Ok(parts) = opened.parts() else { return Ok(None) };
+    let parts = opened.parts().ok()?;
     let tarball = Hollow { parts, sizes: &sizes, inline: Vec::new(), at: 0, zeros: 0, objects: Vec::new() };
     let mut tarball = BufReader::with_capacity(1 << 20, tarball);
-    match layer::split(number, &mut tarball, &mut Nothing, INLINE_MAX, &options.read) {
-        Ok(layer) => Ok(Some(Stored { layer, stream, objects: tarball.into_inner().objects, is_new: false })),
-        // Whoever reads the layer itself says what is wrong.
-        Err(_) => Ok(None),
-    }
+    let layer = layer::split(number, &mut tarball, &mut Nothing, INLINE_MAX, &options.read).ok()?;
+    let whole = layer.tarball_length == opened.size;
+    whole.then(|| Stored { layer, stream, objects: tarball.into_inner().objects, is_new: false })
 }
 
 /// A layer's tarball with zeros for the bytes of its larger files, which nobody looks at.
