@@ -24,6 +24,6 @@ pub use dump::Dump;
 pub use error::Error;
 pub use format::{NoVersion, Version};
 pub use objects::{Files, Object, Objects};
-pub use plan::{INLINE_MAX, Layout, OBJECT_SIZE_MAX, SYMLINK_MAX, plan};
+pub use plan::{IMAGE_CONTENT_MAX, LINK_TEXT_MAX, Layout, OBJECT_SIZE_MAX, plan};
 pub use read::{Corrupt, Image, read};
 pub use text::{Text, TextError, TextFault, parse_text};

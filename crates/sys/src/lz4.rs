@@ -28,7 +28,7 @@ unsafe extern "C" {
 }
 
 /// Most bytes of an input that are looked at (`LZ4_MAX_INPUT_SIZE`).
-pub const INPUT_MAX: usize = 0x7e00_0000;
+const INPUT_MAX: usize = 0x7e00_0000;
 
 /// What was made of an input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

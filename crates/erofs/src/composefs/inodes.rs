@@ -10,7 +10,7 @@ use super::format::{
 use super::objects::Objects;
 use super::order::{Order, Origin};
 use super::overlay::{self, Outside, Role};
-use super::plan::{INLINE_MAX, OBJECT_SIZE_MAX, SYMLINK_MAX};
+use super::plan::{IMAGE_CONTENT_MAX, LINK_TEXT_MAX, OBJECT_SIZE_MAX};
 use super::xattrs::Xattr;
 
 /// An inode.
@@ -183,16 +183,20 @@ fn look(tree: &Tree, objects: &Objects, order: &Order, version: Version) -> Resu
         about[place].parent = visit.parent;
         match &node.kind {
             Kind::Symlink(text) if text.is_empty() => return Err(invalid("symlink without a text")),
-            Kind::Symlink(text) if text.len() > SYMLINK_MAX => {
-                return Err(limit("a symlink's text in bytes", text.len() as u64, SYMLINK_MAX as u64));
+            Kind::Symlink(text) if text.len() > LINK_TEXT_MAX => {
+                return Err(limit("a symlink's text in bytes", text.len() as u64, LINK_TEXT_MAX as u64));
             }
             Kind::CharDevice(device) | Kind::BlockDevice(device)
                 if u32::try_from(device.joined()).is_err() =>
             {
                 return Err(limit("a device's number", device.joined(), u32::MAX.into()));
             }
-            Kind::File(Content::Inline(bytes)) if bytes.len() > INLINE_MAX => {
-                return Err(limit("content of a file in the image", bytes.len() as u64, INLINE_MAX as u64));
+            Kind::File(Content::Inline(bytes)) if bytes.len() > IMAGE_CONTENT_MAX => {
+                return Err(limit(
+                    "content of a file in the image",
+                    bytes.len() as u64,
+                    IMAGE_CONTENT_MAX as u64,
+                ));
             }
             Kind::File(Content::Inline(bytes)) if version == Version::V2 && bytes.len() as u64 > TAIL_MAX => {
                 return Err(limit(

@@ -11,10 +11,10 @@ use super::place::{Ends, Place, place};
 use super::xattrs::{Arranged, Xattr, share};
 
 /// Longest text of a symlink, in bytes: what XFS holds, and what the tools of composefs take.
-pub const SYMLINK_MAX: usize = 1024;
+pub const LINK_TEXT_MAX: usize = 1024;
 
 /// Most bytes of a file in the image: what the C tools take.
-pub const INLINE_MAX: usize = 5000;
+pub const IMAGE_CONTENT_MAX: usize = 5000;
 
 /// Most bytes of a file outside of the image. Numbers of larger ones' chunks would not fit behind the inode, where
 /// the tools of composefs write nonsense.

@@ -10,7 +10,7 @@ use super::super::format::{
 };
 use super::super::inodes::Extent;
 use super::super::objects::outside;
-use super::super::plan::{OBJECT_SIZE_MAX, SYMLINK_MAX};
+use super::super::plan::{LINK_TEXT_MAX, OBJECT_SIZE_MAX};
 use super::Corrupt;
 use super::bytes::Bytes;
 use crate::checksum::filter_bit;
@@ -217,7 +217,7 @@ impl<'a> Source<'a> {
             S_IFDIR => {}
             S_IFREG if is_chunked => {}
             S_IFREG | S_IFLNK => {
-                if inode.file_type() == S_IFLNK && !(1..=SYMLINK_MAX as u64).contains(&size) {
+                if inode.file_type() == S_IFLNK && !(1..=LINK_TEXT_MAX as u64).contains(&size) {
                     return Err(wrong("a link's text has a length that composefs does not write"));
                 }
                 let whole = self.bytes.slice(u64::from(inode.u) * BLOCK, size - tail);

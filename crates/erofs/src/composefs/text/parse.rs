@@ -8,7 +8,7 @@ use tree::{
 
 use super::escape;
 use crate::composefs::objects::{Files, Object, Objects, outside};
-use crate::composefs::plan::{INLINE_MAX, OBJECT_SIZE_MAX, SYMLINK_MAX};
+use crate::composefs::plan::{IMAGE_CONTENT_MAX, LINK_TEXT_MAX, OBJECT_SIZE_MAX};
 use crate::format::{
     S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG, S_IFSOCK, XATTR_NAME_MAX, XATTR_VALUE_MAX,
 };
@@ -223,7 +223,7 @@ impl Entry<'_> {
         if text.is_empty() || text.contains(&0) {
             return Err(TextFault::Malformed("payload"));
         }
-        limit("the length of a link's text", text.len() as u64, SYMLINK_MAX as u64)?;
+        limit("the length of a link's text", text.len() as u64, LINK_TEXT_MAX as u64)?;
         Ok(text.into())
     }
 
@@ -234,7 +234,7 @@ impl Entry<'_> {
                 return Err(TextFault::Misplaced("digest"));
             }
             let content = unescaped(self.content.unwrap_or_default(), "content")?;
-            limit("the length of content", content.len() as u64, INLINE_MAX as u64)?;
+            limit("the length of content", content.len() as u64, IMAGE_CONTENT_MAX as u64)?;
             return match content.len() as u64 {
                 0 if self.size == 0 => Ok((file(Content::Empty), None)),
                 0 => self.outside().map(|content| (file(content), None)),
