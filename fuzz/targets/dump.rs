@@ -3,6 +3,7 @@
 //! than the filesystem gives cause for, and no byte of it moves a cursor.
 #![no_main]
 
+#[allow(dead_code, reason = "other targets need the rest")]
 #[path = "../../crates/ext4/tests/common/contents.rs"]
 mod contents;
 
