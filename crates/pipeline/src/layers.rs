@@ -227,15 +227,7 @@ fn read_task(
 ) -> Result<Layer, Error> {
     let oci::Layer { descriptor, diff_id } = task.layer;
     let fail = |fault| Error::Layer { number: task.number, blob: descriptor.digest, fault: Box::new(fault) };
-    let known = store.diff_id(&descriptor.digest).is_some_and(|known| known == *diff_id);
-    let blob = store.open_blob(descriptor)?.into_inner();
-    let reading = Reading {
-        number: task.number,
-        layer: task.layer,
-        verify_blob: !store.is_fresh(&descriptor.digest),
-        verify_diff_id: !known,
-        shared,
-    };
+    let (reading, blob) = Reading::start(store, task.number, task.layer, shared)?;
     let layer = match contents {
         Contents::Drop => reading.run(blob, io::sink()),
         Contents::Place(places) => buffered(&reading, blob, places.of_layer(task.number)),
@@ -246,7 +238,7 @@ fn read_task(
     };
     let layer = layer.map_err(fail)?;
     // Only a saving for next time: a store that cannot be written to is no reason to fail.
-    if !known {
+    if reading.verify_diff_id {
         let _ = store.remember_diff_id(&descriptor.digest, diff_id);
     }
     if !store.has_outline(&descriptor.digest) {
@@ -269,23 +261,17 @@ pub(crate) fn read_to(
 ) -> Result<Vec<Change>, Error> {
     let layer =
         image.layers().nth(number as usize).expect("whoever has a place in a layer got it from the image");
-    let oci::Layer { descriptor, diff_id } = layer;
-    let known = store.diff_id(&descriptor.digest).is_some_and(|known| known == *diff_id);
     let (stop, expanded) = (AtomicBool::new(false), AtomicU64::new(0));
-    let reading = Reading {
-        number,
-        layer,
-        verify_blob: !store.is_fresh(&descriptor.digest),
-        verify_diff_id: !known,
-        shared: Shared { options, stop: &stop, expanded: &expanded, report },
-    };
+    let shared = Shared { options, stop: &stop, expanded: &expanded, report };
+    let (reading, blob) = Reading::start(store, number, layer, shared)?;
     // A diff ID is that of all bytes.
-    let last = |change: &Change| known && change.content_end().is_some_and(|reached| reached >= end);
+    let last = |change: &Change| {
+        !reading.verify_diff_id && change.content_end().is_some_and(|reached| reached >= end)
+    };
     let mut contents = BufWriter::with_capacity(1 << 20, contents);
-    let blob = store.open_blob(descriptor)?.into_inner();
     let read = reading.run_until(blob, &mut contents, last);
     let read = read.and_then(|changes| contents.flush().map(|()| changes).map_err(LayerFault::Spool));
-    read.map_err(|fault| Error::Layer { number, blob: descriptor.digest, fault: Box::new(fault) })
+    read.map_err(|fault| Error::Layer { number, blob: layer.descriptor.digest, fault: Box::new(fault) })
 }
 
 /// Reads a layer whose contents go out in large writes.

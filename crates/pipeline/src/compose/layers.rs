@@ -101,19 +101,11 @@ fn one(store: &Store, task: &Task<'_>, repository: &Repository, shared: Shared<'
     if let Some(known) = known(repository, task.number, diff_id, shared.options) {
         return Ok(known);
     }
-    let known = store.diff_id(&descriptor.digest).is_some_and(|known| known == *diff_id);
-    let blob = store.open_blob(descriptor)?.into_inner();
-    let reading = Reading {
-        number: task.number,
-        layer: task.layer,
-        verify_blob: !store.is_fresh(&descriptor.digest),
-        verify_diff_id: !known,
-        shared,
-    };
+    let (reading, blob) = Reading::start(store, task.number, task.layer, shared)?;
     let mut parts = Storing(repository.layer()?);
     let layer = reading.split(blob, &mut parts, INLINE_MAX).map_err(fail)?;
     let (stream, objects) = parts.0.finish()?;
-    if !known {
+    if reading.verify_diff_id {
         let _ = store.remember_diff_id(&descriptor.digest, diff_id);
     }
     Ok(Stored { layer, stream, objects, is_new: true })

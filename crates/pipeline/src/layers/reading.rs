@@ -16,6 +16,7 @@ use std::thread;
 
 use hash::{Hasher, Mismatch, Verifier};
 use layer::{Expander, Layer};
+use store::Store;
 use tree::{Change, Note, Remark};
 
 use super::Shared;
@@ -25,12 +26,29 @@ use crate::pipe::{self, Sender};
 
 /// What the threads of one layer need to know.
 pub(crate) struct Reading<'a> {
-    pub(crate) number: u32,
-    pub(crate) layer: oci::Layer<'a>,
+    number: u32,
+    layer: oci::Layer<'a>,
     /// Not if this process checked every byte when it put the blob into the store, moments ago.
-    pub(crate) verify_blob: bool,
+    verify_blob: bool,
+    /// Not if it was found to be right before.
     pub(crate) verify_diff_id: bool,
-    pub(crate) shared: Shared<'a>,
+    shared: Shared<'a>,
+}
+
+impl<'a> Reading<'a> {
+    /// Opens a layer's blob, and says what of it is still to be verified.
+    pub(crate) fn start(
+        store: &Store,
+        number: u32,
+        layer: oci::Layer<'a>,
+        shared: Shared<'a>,
+    ) -> Result<(Reading<'a>, File), store::Error> {
+        let digest = &layer.descriptor.digest;
+        let known = store.diff_id(digest).is_some_and(|known| known == *layer.diff_id);
+        let blob = store.open_blob(layer.descriptor)?.into_inner();
+        let verify_blob = !store.is_fresh(digest);
+        Ok((Reading { number, layer, verify_blob, verify_diff_id: !known, shared }, blob))
+    }
 }
 
 impl Reading<'_> {
