@@ -1,7 +1,7 @@
 //! Four processes at a time pull, build, with and without `--cache`, tag, untag, sweep and check one store, and are
 //! killed at random. Whatever happens, every check finds it clean, and in the end every name builds what it names.
 //!
-//! Twenty seconds of it run with all tests; `UNLADE_TOGETHER=120 cargo test -p unlade --test together` is longer.
+//! Ten seconds of it run with all tests; `UNLADE_TOGETHER=120 cargo test -p unlade --test together` is longer.
 
 #![allow(
     clippy::unwrap_used,
@@ -87,7 +87,7 @@ fn action(names: &[String], worker: u64, dice: &mut Dice) -> (&'static str, Vec<
 
 #[test]
 fn together_and_killed() {
-    let seconds = std::env::var("UNLADE_TOGETHER").map_or(20, |text| text.parse().unwrap());
+    let seconds = std::env::var("UNLADE_TOGETHER").map_or(10, |text| text.parse().unwrap());
     let place = Place::new();
     let server = Server::start("", tempfile::tempdir().unwrap()).unwrap();
     let names = images(&place, &server);

@@ -50,7 +50,10 @@ pub(crate) fn run(options: &Options) -> io::Result<()> {
             }
         };
         for format in judge::FORMATS {
-            check(format, judge::judge(&unlade, image, format).and_then(|found| none(&found, options.show)));
+            check(
+                format,
+                judge::judge(&unlade, image, &[format]).and_then(|found| none(&found, options.show)),
+            );
         }
         check("alike", alike::alike(&unlade, image, ".ext4", &[]));
         if image.name == "init" {
