@@ -162,6 +162,15 @@ impl Error {
         }
     }
 
+    /// Adds the path of a tree at which writing failed.
+    pub(crate) fn below(mut self, path: &[u8]) -> Error {
+        let name = if path.is_empty() { &b"/"[..] } else { path };
+        if self.place().name.is_empty() {
+            *self.place_mut() = Place { entry: None, name: name.into() };
+        }
+        self
+    }
+
     pub(crate) fn place_mut(&mut self) -> &mut Place {
         match self {
             Error::Io { place, .. }

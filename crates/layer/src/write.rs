@@ -5,15 +5,14 @@
 //! star, GNU tar and Go spell them), and sparse files (GNU's format 1.0).
 
 mod entry;
-mod front;
 mod pax;
 
 use tree::{Content, Kind, Node, NodeId, Output, Piece, Tree, Visit};
 
-use crate::error::{Error, Place};
+use crate::error::Error;
+use crate::front::Front;
 use crate::tar::BLOCK;
 use entry::{Header, Type};
-use front::Front;
 
 /// Writes the whole tree to `out`, from front to back without a gap, and returns the tarball's length in
 /// bytes, a multiple of 512.
@@ -87,26 +86,11 @@ impl Writing<'_> {
             }
             Kind::File(content) => {
                 front.bytes(&header(Type::File, &path).size(content.size()).bytes())?;
-                file(content, front)
+                front.content(content)?;
+                front.pad(BLOCK as u64)
             }
         }
     }
-}
-
-/// Writes a file's bytes, holes as zeros.
-fn file(content: &Content, front: &mut Front) -> Result<(), Error> {
-    if let Content::Inline(bytes) = content {
-        front.bytes(bytes)?;
-        return front.pad();
-    }
-    let mut at = 0;
-    for piece in content.pieces() {
-        front.zeros(piece.at - at)?;
-        front.copy(piece.span)?;
-        at = piece.at + piece.span.length;
-    }
-    front.zeros(content.size() - at)?;
-    front.pad()
 }
 
 /// Writes a sparse file: its map in front, then its data one piece behind the other.
@@ -118,7 +102,7 @@ fn sparse_file(header: Header, size: u64, pieces: &[Piece], front: &mut Front) -
     for piece in pieces {
         front.copy(piece.span)?;
     }
-    front.pad()
+    front.pad(BLOCK as u64)
 }
 
 /// The count of the pairs, then offset and length of each, as decimal numbers on lines of their own, filled up
@@ -135,15 +119,4 @@ fn sparse_map(size: u64, pieces: &[Piece]) -> Vec<u8> {
     let mut map = map.into_bytes();
     map.resize(map.len().next_multiple_of(BLOCK), 0);
     map
-}
-
-impl Error {
-    /// Adds the path at which writing failed.
-    fn below(mut self, path: &[u8]) -> Error {
-        let name = if path.is_empty() { &b"/"[..] } else { path };
-        if self.place().name.is_empty() {
-            *self.place_mut() = Place { entry: None, name: name.into() };
-        }
-        self
-    }
 }

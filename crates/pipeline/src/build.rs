@@ -4,12 +4,16 @@
 //! format plan and write what came out of that (`write`). Where an earlier read left the outlines of all layers, it
 //! goes the other way round: merge and plan first, and read the layers while writing.
 
+use std::sync::atomic::Ordering;
+use std::thread;
+
 use hash::Digest;
 use layer::Layer;
-use oci::Image;
+use oci::{Image, Platform};
 use store::Store;
 use tree::{Notes, Tree, transform};
 
+use crate::arrivals::Arrivals;
 use crate::built::{Built, measure};
 use crate::directory::Unkept;
 use crate::error::Error;
@@ -17,6 +21,8 @@ use crate::event::Report;
 use crate::layers::{self, Contents};
 use crate::options::{Options, Target, check_target, may_place, scratch_directory};
 use crate::outlines::Outlines;
+use crate::pull;
+use crate::source::Source;
 use crate::spool::Spool;
 use crate::write::{self, Held};
 
@@ -31,7 +37,7 @@ pub struct Merged {
 /// Reads an image's layers, puts one on top of the other, and the contents of their files into a spool. `seen`
 /// is shown each layer before that.
 pub(crate) fn merge(
-    store: &Store,
+    store: (&Store, &Arrivals),
     image: &Image,
     options: &layers::Options,
     contents: Contents<'_>,
@@ -56,11 +62,49 @@ pub fn build(
     store: &Store,
     image: &Image,
     options: &Options,
+    target: Target<'_>,
+    report: Report<'_>,
+) -> Result<Built, Error> {
+    build_arriving((store, &Arrivals::complete()), image, options, target, report)
+}
+
+/// Brings an image into the store and builds a rootfs from it: layers are read while others are still coming.
+pub fn pull_and_build(
+    (source, platform): (&Source, &Platform),
+    store: &Store,
+    pull_options: &pull::Options,
+    options: &Options,
+    target: Target<'_>,
+    report: Report<'_>,
+) -> Result<Built, Error> {
+    let arrivals = Arrivals::awaited();
+    let pull = |arrivals: &Arrivals| {
+        pull::pull_telling(source, platform, store, pull_options, report, (|_| false, arrivals))
+    };
+    thread::scope(|scope| {
+        let pulling = scope.spawn(|| arrivals.during(pull));
+        let built =
+            arrivals.image().map(|image| build_arriving((store, &arrivals), &image, options, target, report));
+        // A pull that fails because nobody wants the rest is no cause of anything.
+        let is_cause = arrivals.has_failed();
+        arrivals.unwanted().store(true, Ordering::Relaxed);
+        let pulled = pulling.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        match (built, pulled) {
+            (_, Err(error)) if is_cause => Err(error.into()),
+            (built, _) => built.unwrap_or(Err(Error::NotPulled)),
+        }
+    })
+}
+
+fn build_arriving(
+    (store, arrivals): (&Store, &Arrivals),
+    image: &Image,
+    options: &Options,
     mut target: Target<'_>,
     report: Report<'_>,
 ) -> Result<Built, Error> {
     check_target(options, &target)?;
-    let job = write::Job { store, image, options, report };
+    let job = write::Job { store, arrivals, image, options, report };
     if may_place(options, &target)?
         && let Some((merged, outlines)) = Outlines::find(&job)?
     {
@@ -71,7 +115,7 @@ pub fn build(
         }
     }
     let contents = Contents::Keep(&scratch_directory(options, &target));
-    let (merged, spool) = merge(store, image, &options.layers, contents, report, |_| {})?;
+    let (merged, spool) = merge((store, arrivals), image, &options.layers, contents, report, |_| {})?;
     finish(&job, merged, Held::Spool(spool), &mut target)
 }
 

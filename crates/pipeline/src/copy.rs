@@ -157,7 +157,8 @@ fn copy_once(
         present.fetch_add(there.into(), Ordering::Relaxed);
         Ok(())
     };
-    blobs::each(&blobs, options.pull.parallel, &put).map_err(|(error, blob)| error.about(blob))?;
+    let stop = AtomicBool::new(false);
+    blobs::each(&blobs, options.pull.parallel, &stop, &put).map_err(|(error, blob)| error.about(blob))?;
     let root = sink.finish(&bundle, store)?;
     let documents: u64 = bundle.documents.iter().map(|document| document.size).sum();
     Ok(Copied {

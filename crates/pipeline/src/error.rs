@@ -11,6 +11,9 @@ pub enum Error {
     /// The image could not be brought into the store.
     #[error(transparent)]
     Pull(#[from] crate::pull::Error),
+    /// It could not, for a reason that whoever pulled it knows.
+    #[error("the image was not pulled")]
+    NotPulled,
     /// The store failed.
     #[error(transparent)]
     Store(#[from] store::Error),
@@ -52,9 +55,9 @@ pub enum Error {
     /// The composefs repository failed.
     #[error(transparent)]
     Composefs(#[from] composefs::Error),
-    /// The tree could not be written as a tarball.
-    #[error("cannot write the tarball")]
-    Tar(#[source] layer::Error),
+    /// The tree could not be written as a tarball or cpio archive.
+    #[error("cannot write the archive")]
+    Archive(#[source] layer::Error),
     /// The tree could not be written as a directory.
     #[error("cannot write the directory {}", path.display())]
     Directory {

@@ -81,7 +81,7 @@ fn write_tar(view: &View<'_>, top: NodeId, name: &[u8], spool: &Spool, path: &Pa
         let mut out = FileOutput::new(&output.file, copy, 0, view.report);
         layer::write_from(&view.merged.tree, top, name, &mut out).map_err(|error| match error {
             layer::Error::Io { source, .. } => fail(source),
-            other => Error::Tar(other),
+            other => Error::Archive(other),
         })?;
         out.finish().map_err(fail)
     })?;

@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, mpsc};
 use std::thread;
 
 use hash::Digest;
@@ -19,6 +19,7 @@ use oci::Image;
 use store::Store;
 use tree::Change;
 
+use crate::arrivals::{Arrivals, NotComing};
 use crate::error::{Error, LayerFault};
 use crate::event::Report;
 use crate::output::Places;
@@ -93,9 +94,9 @@ pub(crate) struct Task<'a> {
 }
 
 /// Reads all layers of `image` out of `store`, and calls `each` with one after the other, from the bottom.
-/// The first error in that order ends it.
+/// The first error in that order ends it. A layer is read as soon as it is there, also if others are not yet.
 pub(crate) fn read(
-    store: &Store,
+    (store, arrivals): (&Store, &Arrivals),
     image: &Image,
     options: &Options,
     contents: Contents<'_>,
@@ -104,22 +105,20 @@ pub(crate) fn read(
 ) -> Result<Spool, Error> {
     let tasks = tasks(image);
     let spool = Spool::new(image.manifest.layers.len(), is_repeated(image));
-    let next = AtomicUsize::new(0);
+    let parallel = options.threads().min(tasks.len());
+    let left = Mutex::new(tasks);
     let stop = AtomicBool::new(false);
     let expanded = AtomicU64::new(0);
-    let parallel = options.threads();
     let (sender, results) = mpsc::channel();
     thread::scope(|scope| {
-        for _ in 0..parallel.min(tasks.len()) {
+        for _ in 0..parallel {
             let sender = sender.clone();
-            let (tasks, spool, next) = (&tasks, &spool, &next);
+            let (left, spool) = (&left, &spool);
             let shared = Shared { options, stop: &stop, expanded: &expanded, report };
             scope.spawn(move || {
-                while let Some(task) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    if shared.stop.load(Ordering::Relaxed) {
-                        return;
-                    }
-                    let done = read_task(store, task, contents, spool, shared);
+                let blob = |task: &Task<'_>| task.layer.descriptor.digest;
+                while let Some(task) = arrivals.take(left, blob, shared.stop) {
+                    let done = read_task(store, &task, contents, spool, shared);
                     if sender.send((task, done)).is_err() {
                         return;
                     }
@@ -129,8 +128,10 @@ pub(crate) fn read(
         drop(sender);
         let handed_over = hand_over(results, options.image_entries, &mut each);
         stop.store(true, Ordering::Relaxed);
+        arrivals.wake();
         handed_over
     })?;
+    arrivals.finish().map_err(|NotComing| Error::NotPulled)?;
     Ok(spool)
 }
 
@@ -168,7 +169,7 @@ pub(crate) fn first_place(image: &Image, number: u32) -> u32 {
 
 /// Brings results that come in any order into the order of the layers.
 fn hand_over(
-    results: mpsc::Receiver<(&Task<'_>, Result<Layer, Error>)>,
+    results: mpsc::Receiver<(Task<'_>, Result<Layer, Error>)>,
     entries_max: u64,
     each: &mut impl FnMut(Layer) -> Result<(), Error>,
 ) -> Result<(), Error> {

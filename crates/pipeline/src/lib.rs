@@ -2,6 +2,8 @@
 //!
 //! Start reading at [`build`](mod@build).
 
+mod archive;
+mod arrivals;
 pub mod build;
 pub mod built;
 pub mod compose;
@@ -31,12 +33,12 @@ pub mod source;
 mod spool;
 mod write;
 
-pub use build::{Merged, build};
+pub use build::{Merged, build, pull_and_build};
 pub use built::{Built, Filesystem};
 pub use error::{Error, LayerFault};
 pub use event::{Event, Report};
 pub use export::export;
 pub use glob::Glob;
 pub use look::{Trust, View, look};
-pub use options::{Erofs, Ext4, Format, Options, Scratch, Target};
+pub use options::{Erofs, Ext4, Format, Options, Packing, Scratch, Target};
 pub use spool::Spool;

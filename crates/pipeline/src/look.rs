@@ -13,6 +13,7 @@ use oci::Image;
 use store::Store;
 use tree::{Content, Span};
 
+use crate::arrivals::Arrivals;
 use crate::build::{Merged, merge};
 use crate::digest::{Digests, Part};
 use crate::error::{Error, LayerFault};
@@ -64,7 +65,8 @@ pub fn known(store: &Store, image: &Image, options: &Options) -> Option<Merged> 
 
 /// Merges an image from its layers, which must be in the store.
 pub fn read(store: &Store, image: &Image, options: &Options, report: Report<'_>) -> Result<Merged, Error> {
-    let (mut merged, _nothing) = merge(store, image, options, Contents::Drop, report, |_| {})?;
+    let (mut merged, _nothing) =
+        merge((store, &Arrivals::complete()), image, options, Contents::Drop, report, |_| {})?;
     merged.notes.sort();
     Ok(merged)
 }

@@ -72,7 +72,9 @@ pub enum Format {
     /// An EROFS filesystem.
     Erofs(Erofs),
     /// A tarball.
-    Tar,
+    Tar(Packing),
+    /// A cpio archive, as Linux unpacks it into its first root (an initramfs).
+    Cpio(Packing),
     /// A directory of the host.
     Directory,
 }
@@ -83,7 +85,8 @@ impl Format {
         match self {
             Format::Ext4(_) => "ext4",
             Format::Erofs(_) => "erofs",
-            Format::Tar => "tar",
+            Format::Tar(_) => "tar",
+            Format::Cpio(_) => "cpio",
             Format::Directory => "directory",
         }
     }
@@ -92,7 +95,35 @@ impl Format {
         match self {
             Format::Ext4(options) => format!("ext4 {}", options.spelled()),
             Format::Erofs(options) => format!("erofs {}", options.spelled()),
-            Format::Tar | Format::Directory => self.name().into(),
+            Format::Tar(packing) | Format::Cpio(packing) => format!("{}{}", self.name(), packing.suffix()),
+            Format::Directory => self.name().into(),
+        }
+    }
+
+    /// Whether it can be written front to back.
+    fn is_stream(&self) -> bool {
+        matches!(self, Format::Tar(_) | Format::Cpio(_))
+    }
+}
+
+/// How an archive is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Packing {
+    /// Not at all.
+    None,
+    /// With gzip.
+    Gzip,
+    /// With zstd.
+    Zstd,
+}
+
+impl Packing {
+    /// What a file's name ends in.
+    fn suffix(self) -> &'static str {
+        match self {
+            Packing::None => "",
+            Packing::Gzip => ".gz",
+            Packing::Zstd => ".zst",
         }
     }
 }
@@ -199,6 +230,16 @@ pub enum Target<'a> {
     Stream(&'a mut dyn Write),
 }
 
+impl Target<'_> {
+    /// The same target, for one of several attempts.
+    pub fn again(&mut self) -> Target<'_> {
+        match self {
+            Target::Path(path) => Target::Path(path),
+            Target::Stream(stream) => Target::Stream(*stream),
+        }
+    }
+}
+
 /// Refuses what cannot work before any work is done.
 pub(crate) fn check_target(options: &Options, target: &Target<'_>) -> Result<(), Error> {
     let invalid = |text: &str| IoError::new(ErrorKind::InvalidInput, text);
@@ -206,14 +247,12 @@ pub(crate) fn check_target(options: &Options, target: &Target<'_>) -> Result<(),
         erofs.options.check().map_err(Error::Erofs)?;
     }
     match (&options.format, target) {
-        (Format::Tar, Target::Stream(_)) => Ok(()),
-        (Format::Ext4(_) | Format::Erofs(_) | Format::Directory, Target::Stream(_)) => {
-            Err(Error::Stream(invalid("only a tarball can be written front to back")))
-        }
+        (format, Target::Stream(_)) if format.is_stream() => Ok(()),
+        (_, Target::Stream(_)) => Err(Error::Stream(invalid("only an archive can be written front to back"))),
         (Format::Directory, Target::Path(path)) => {
             directory::check_free(path).map_err(|cause| Error::Output { path: path.to_path_buf(), cause })
         }
-        (Format::Ext4(_) | Format::Erofs(_) | Format::Tar, Target::Path(path)) => {
+        (_, Target::Path(path)) => {
             let checked = Unpublished::check(path).map(|_is_device| ());
             checked.map_err(|cause| Error::Output { path: path.to_path_buf(), cause })
         }
@@ -226,11 +265,12 @@ pub(crate) fn may_place(options: &Options, target: &Target<'_>) -> Result<bool, 
     match (&options.format, target) {
         // Compressed contents have no place before they are compressed.
         (Format::Erofs(erofs), _) if erofs.options.compression.is_some() => Ok(false),
-        (Format::Ext4(_) | Format::Erofs(_) | Format::Tar, Target::Path(path)) => {
+        (Format::Tar(packing) | Format::Cpio(packing), _) if *packing != Packing::None => Ok(false),
+        (Format::Directory, _) | (_, Target::Stream(_)) => Ok(false),
+        (_, Target::Path(path)) => {
             let device = Unpublished::check(path);
             device.map(|device| !device).map_err(|cause| Error::Output { path: path.to_path_buf(), cause })
         }
-        (Format::Directory, _) | (_, Target::Stream(_)) => Ok(false),
     }
 }
 
@@ -275,8 +315,10 @@ mod tests {
                  uuid=derived created=0 {read}"
             )
         );
-        let tar = Options { format: Format::Tar, ..usual.clone() };
+        let tar = Options { format: Format::Tar(Packing::None), ..usual.clone() };
         assert_eq!(tar.spelled(), format!("tar {read}"));
+        let cpio = Options { format: Format::Cpio(Packing::Zstd), ..usual.clone() };
+        assert_eq!(cpio.spelled(), format!("cpio.zst {read}"));
         let erofs = Options { format: Format::Erofs(Erofs::default()), ..usual.clone() };
         assert_eq!(
             erofs.spelled(),

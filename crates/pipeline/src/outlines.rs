@@ -78,14 +78,15 @@ impl Outlines {
     }
 
     fn read(job: &Job<'_>) -> Result<(Merged, Outlines), Error> {
-        let Job { store, image, options, report } = *job;
+        let Job { store, arrivals, image, options, report } = *job;
         let mut outlines = Vec::new();
         let keep = |layer: &mut Layer| {
             outlines.push(Outline::of(layer, &options.layers.read));
             // It will be noticed again when the layer is read for its contents.
             layer.notes = Notes::default();
         };
-        let (merged, _nothing) = merge(store, image, &options.layers, Contents::Drop, report, keep)?;
+        let (merged, _nothing) =
+            merge((store, arrivals), image, &options.layers, Contents::Drop, report, keep)?;
         Ok((merged, Outlines(outlines)))
     }
 

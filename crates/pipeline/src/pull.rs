@@ -10,6 +10,7 @@ use hash::Digest;
 use oci::{Descriptor, Image, Platform, Reference};
 use store::{Resolved, Store, Tag};
 
+use crate::arrivals::Arrivals;
 use crate::event::{Event, Report};
 use crate::source::{self, Origin, Source};
 
@@ -74,6 +75,9 @@ pub enum Error {
         #[source]
         fault: oci::Error,
     },
+    /// A layer that came makes no sense, and nobody wants the others.
+    #[error("nobody wants the rest of the image")]
+    Unwanted,
     /// A layer could not be fetched.
     #[error("cannot fetch layer {} ({blob})", number + 1)]
     Layer {
@@ -118,12 +122,24 @@ pub fn pull_unless(
     report: Report<'_>,
     enough: impl FnOnce(&Image) -> bool,
 ) -> Result<Image, Error> {
+    pull_telling(source, platform, store, options, report, (enough, &Arrivals::awaited()))
+}
+
+/// As [`pull_unless`]. `arrivals` is told what of the image is there.
+pub(crate) fn pull_telling(
+    source: &Source,
+    platform: &Platform,
+    store: &Store,
+    options: &Options,
+    report: Report<'_>,
+    (enough, arrivals): (impl FnOnce(&Image) -> bool, &Arrivals),
+) -> Result<Image, Error> {
     with_retries(options, report, |options| {
         let found = find(source, platform, store, options, report)?;
         if enough(&found.image) {
             return Ok(found.image);
         }
-        complete(&found, source, store, options, report)?;
+        complete(&found, source, store, options, (arrivals, report))?;
         if let Source::Registry(reference) = source {
             tag(reference, &found, store)?;
         }
@@ -140,7 +156,7 @@ pub fn refetch(tag: &Tag, store: &Store, options: &Options, report: Report<'_>) 
     let options = Options { policy: Policy::Missing, any_platform: true, ..options.clone() };
     with_retries(&options, report, |options| {
         let found = find(&source, &platform, store, options, report)?;
-        complete(&found, &source, store, options, report)
+        complete(&found, &source, store, options, (&Arrivals::awaited(), report))
     })
 }
 
@@ -150,7 +166,7 @@ fn complete(
     source: &Source,
     store: &Store,
     options: &Options,
-    report: Report<'_>,
+    (arrivals, report): (&Arrivals, Report<'_>),
 ) -> Result<(), Error> {
     let image = &found.image;
     report(Event::Resolved {
@@ -158,7 +174,10 @@ fn complete(
         layers: image.manifest.layers.len(),
         bytes: image.size(),
     });
-    if store.missing(image).is_empty() {
+    // Each blob once, however often the image has it.
+    let missing = store.missing(image);
+    arrivals.resolved(image, &missing);
+    if missing.is_empty() {
         return Ok(());
     }
     let opened;
@@ -169,7 +188,7 @@ fn complete(
             opened.as_ref()
         }
     };
-    blobs::fetch(origin, image, store, options.parallel, report)
+    blobs::fetch(origin, (image, &missing), store, options.parallel, arrivals, report)
 }
 
 /// Finds an image and brings its documents into the store, but none of its layers, and no tag.

@@ -8,6 +8,8 @@ use oci::Image;
 use store::Store;
 use tree::{BLOCK, Output, Remark, Tree};
 
+use crate::archive::Kind;
+use crate::arrivals::Arrivals;
 use crate::built::{Built, Filesystem};
 use crate::directory;
 use crate::error::Error;
@@ -16,7 +18,7 @@ use crate::identity::Identity;
 use crate::layers::{self, Contents};
 use crate::options::{Erofs, Ext4, Format, Options, Target, scratch_directory};
 use crate::outlines::Outlines;
-use crate::output::{FileOutput, Places, StreamOutput, copying};
+use crate::output::{FileOutput, Places, copying};
 use crate::press::{Done, Fault, press};
 use crate::publish::Unpublished;
 use crate::reuse;
@@ -25,6 +27,7 @@ use crate::spool::Spool;
 /// What is built.
 pub(crate) struct Job<'a> {
     pub(crate) store: &'a Store,
+    pub(crate) arrivals: &'a Arrivals,
     pub(crate) image: &'a Image,
     pub(crate) options: &'a Options,
     pub(crate) report: Report<'a>,
@@ -54,7 +57,7 @@ impl Held {
         }
     }
 
-    fn spool(self) -> Spool {
+    pub(crate) fn spool(self) -> Spool {
         match self {
             Held::Spool(spool) => spool,
             Held::Layers(_) => unreachable!("`may_place` says which outputs can be written from the layers"),
@@ -76,12 +79,11 @@ impl Job<'_> {
             (Format::Erofs(erofs), Target::Path(path)) => {
                 self.write_erofs(tree, contents, erofs, path, built)
             }
-            (Format::Tar, Target::Path(path)) => self.write_tar(tree, contents, path, built),
-            (Format::Tar, Target::Stream(stream)) => {
-                let spool = contents.spool();
-                let mut output = StreamOutput::new(stream, &spool);
-                built.output_bytes = layer::write(tree, &mut output).map_err(stream_error)?;
-                output.finish().map_err(Error::Stream)
+            (Format::Tar(packing), target) => {
+                self.write_archive(tree, contents, (Kind::Tar, *packing), target, built)
+            }
+            (Format::Cpio(packing), target) => {
+                self.write_archive(tree, contents, (Kind::Cpio, *packing), target, built)
             }
             (Format::Directory, Target::Path(path)) => {
                 self.write_directory(tree, &contents.spool(), path, built)
@@ -195,22 +197,9 @@ impl Job<'_> {
         Ok(())
     }
 
-    fn write_tar(&self, tree: &Tree, contents: Held, path: &Path, built: &mut Built) -> Result<(), Error> {
-        let fail = |cause| Error::Output { path: path.into(), cause };
-        // A tarball spells its zeros out, so nothing has to be zeroed before.
-        let output = Unpublished::create(path, 0).map_err(fail)?;
-        built.output_bytes = self.fill(&output.file, path, contents, 0, built, |out| {
-            layer::write(tree, out).map_err(|error| match error {
-                layer::Error::Io { source, .. } => fail(source),
-                other => Error::Tar(other),
-            })
-        })?;
-        self.publish(output, path, built)
-    }
-
     /// Leaves what is written in the store if that is wanted, and publishes it: in this order, since nobody can change
     /// what has no name. The disk has the output first, so that nobody waits until it has the copy as well.
-    fn publish(&self, output: Unpublished, path: &Path, built: &mut Built) -> Result<(), Error> {
+    pub(crate) fn publish(&self, output: Unpublished, path: &Path, built: &mut Built) -> Result<(), Error> {
         let fail = |cause| Error::Output { path: path.into(), cause };
         if self.options.remember {
             output.file.sync_all().map_err(fail)?;
@@ -222,7 +211,7 @@ impl Job<'_> {
 
     /// Lets a format's writer write a file, and brings the contents to the places that it gives them. Of the contents
     /// `done` bytes are there already.
-    fn fill<T>(
+    pub(crate) fn fill<T>(
         &self,
         file: &File,
         path: &Path,
@@ -256,8 +245,8 @@ impl Job<'_> {
 
     /// Reads the layers, and puts their contents into their places.
     fn read_into(&self, places: &Places<'_>, outlines: &Outlines, built: &mut Built) -> Result<(), Error> {
-        let Job { store, image, options, report } = *self;
-        layers::read(store, image, &options.layers, Contents::Place(places), report, |layer| {
+        let Job { store, arrivals, image, options, report } = *self;
+        layers::read((store, arrivals), image, &options.layers, Contents::Place(places), report, |layer| {
             outlines.check(&layer, image, &options.layers)?;
             built.notes.extend(layer.notes);
             Ok(())
@@ -283,6 +272,6 @@ impl Job<'_> {
 pub(crate) fn stream_error(error: layer::Error) -> Error {
     match error {
         layer::Error::Io { source, .. } => Error::Stream(source),
-        other => Error::Tar(other),
+        other => Error::Archive(other),
     }
 }

@@ -13,7 +13,7 @@ use store::Store;
 use testkit::image::{self, Layer, Tar};
 use testkit::stack;
 use unlade_pipeline::{
-    Built, Error, Ext4, Format, LayerFault, Options, Scratch, Target, build, layers, pull,
+    Built, Error, Ext4, Format, LayerFault, Options, Packing, Scratch, Target, build, layers, pull,
 };
 
 /// A store with an image in it.
@@ -99,7 +99,7 @@ fn two_layers() -> Vec<Layer> {
 
 #[test]
 fn from_outlines_come_the_same_bytes() {
-    for options in [ext4(), options(Format::Tar)] {
+    for options in [ext4(), options(Format::Tar(Packing::None))] {
         let place = Place::new(&two_layers());
         let (cold, spooled) = place.build(&options);
         assert!(spooled);
@@ -110,7 +110,7 @@ fn from_outlines_come_the_same_bytes() {
 
 #[test]
 fn read_twice_come_the_same_bytes() {
-    for options in [ext4(), options(Format::Tar)] {
+    for options in [ext4(), options(Format::Tar(Packing::None))] {
         let (cold, _) = Place::new(&two_layers()).build(&options);
         let twice = Options { scratch: Scratch::Nowhere, ..options };
         assert_eq!(Place::new(&two_layers()).build(&twice), (cold, false));
@@ -234,7 +234,7 @@ fn random_stacks() {
         config,
         proptest::test_runner::TestRng::deterministic_rng(proptest::test_runner::RngAlgorithm::ChaCha),
     );
-    let tar = options(Format::Tar);
+    let tar = options(Format::Tar(Packing::None));
     let done = runner.run(&stack::stacks(), |stack| {
         let layers: Vec<Layer> = stack.iter().map(|layer| Layer::plain(stack::tarball(layer))).collect();
         let place = Place::new(&layers);

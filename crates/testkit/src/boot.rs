@@ -36,7 +36,17 @@ pub fn kernel() -> PathBuf {
 ///
 /// When the kernel is not there; the message says how to get it.
 pub fn boot(rootfs: &Path, init: &str, writes: Writes) -> io::Result<String> {
-    console(rootfs, writes, &format!("root=/dev/nvme0n1 rw init={init}"), None)
+    console(Some((rootfs, writes)), &format!("root=/dev/nvme0n1 rw init={init}"), None)
+}
+
+/// Boots an archive that the kernel unpacks into its first root, running `init`, until the guest powers off; returns
+/// what its console said.
+///
+/// # Panics
+///
+/// When the kernel is not there; the message says how to get it.
+pub fn initramfs(archive: &Path, init: &str) -> io::Result<String> {
+    console(None, &format!("rdinit={init}"), Some(archive))
 }
 
 /// Runs a shell script in a guest that has the file `disk` as its `/dev/nvme0n1`; returns what its
@@ -76,27 +86,29 @@ pub fn script(disk: &Path, programs: &[&str], modules: &[&str], script: &str) ->
     let initramfs = scratch.path().join("initramfs");
     let pack = format!("cd {} && find . | cpio -o -H newc --quiet", root.display());
     fs::write(&initramfs, run(command("sh").args(["-c", &pack]))?)?;
-    let said = console(disk, Writes::Keep, "rdinit=/init", Some(&initramfs))?;
+    let said = console(Some((disk, Writes::Keep)), "rdinit=/init", Some(&initramfs))?;
     if said.contains("exit status 0") { Ok(said) } else { Err(io::Error::other(said)) }
 }
 
 /// Starts the machine. It is emulated, so that this works wherever QEMU does.
 #[allow(clippy::panic, reason = "a test without its kernel has failed")]
-fn console(disk: &Path, writes: Writes, append: &str, initramfs: Option<&Path>) -> io::Result<String> {
+fn console(disk: Option<(&Path, Writes)>, append: &str, initramfs: Option<&Path>) -> io::Result<String> {
     let kernel = kernel();
     assert!(kernel.is_file(), "no kernel to boot: `cargo xtask fetch-kernel` unpacks one");
-    let snapshot = if writes == Writes::Keep { "off" } else { "on" };
-    let drive = format!("if=none,id=disk,format=raw,snapshot={snapshot},file={}", disk.display());
     let mut qemu = command("timeout");
     qemu.args(["--signal=KILL", SECONDS, "qemu-system-x86_64"])
         .args(["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-monitor", "none"])
         .args(["-machine", "q35", "-accel", "tcg", "-cpu", "max", "-m", "512", "-serial", "stdio"])
-        .args(["-drive", &drive, "-device", "nvme,drive=disk,serial=rootfs"])
         .arg("-kernel")
         .arg(kernel)
         // A guest that panics reboots at once, and -no-reboot makes an end of that.
         .args(["-append", &format!("console=ttyS0 quiet panic=-1 {append}")])
         .stdin(Stdio::null());
+    if let Some((disk, writes)) = disk {
+        let snapshot = if writes == Writes::Keep { "off" } else { "on" };
+        let drive = format!("if=none,id=disk,format=raw,snapshot={snapshot},file={}", disk.display());
+        qemu.args(["-drive", &drive, "-device", "nvme,drive=disk,serial=rootfs"]);
+    }
     if let Some(initramfs) = initramfs {
         qemu.arg("-initrd").arg(initramfs);
     }

@@ -176,14 +176,20 @@ pub fn build(unlade: &Path, image: &Image, format: &str, scratch: &Path) -> io::
     Ok(rootfs)
 }
 
-/// Builds a corpus image into one of [`FORMATS`], and says in what that differs from what the image's
-/// unpacker makes of it.
-pub fn judge(unlade: &Path, image: &Image, format: &str) -> io::Result<Vec<String>> {
+/// Builds a corpus image into some of [`FORMATS`], and says in what they differ from what the image's unpacker makes
+/// of it.
+pub fn judge(unlade: &Path, image: &Image, formats: &[&str]) -> io::Result<Vec<String>> {
     // Beside the corpus, because /tmp may be a tmpfs, which lacks room and attributes.
     let scratch = tempfile::tempdir_in(corpus::target())?;
-    let rootfs = build(unlade, image, format, scratch.path())?;
-    let found = found(&rootfs, scratch.path())?;
-    Ok(expected(image, scratch.path())?.differences(&found))
+    let expected = expected(image, scratch.path())?;
+    let mut differences = Vec::new();
+    for format in formats {
+        let rootfs = build(unlade, image, format, scratch.path())?;
+        let found = expected.differences(&found(&rootfs, scratch.path())?);
+        differences.extend(found.into_iter().map(|difference| format!("as {format:?}: {difference}")));
+        if *format == "/" { fs::remove_dir_all(&rootfs)? } else { fs::remove_file(&rootfs)? }
+    }
+    Ok(differences)
 }
 
 /// How unlade is told to build a corpus image.

@@ -9,8 +9,8 @@ use super::{FormatArgs, IMAGE_HELP, LayerArgs, SourceArgs};
 /// Build a root filesystem from an image
 ///
 /// Pulls what is missing, verifies every byte, merges the layers in memory and writes the root filesystem.
-/// The format follows from the name of the output: NAME.ext4 (or .img), NAME.erofs, NAME.tar, or a
-/// directory (NAME/).
+/// The format follows from the name of the output: NAME.ext4 (or .img), NAME.erofs, NAME.tar, NAME.cpio (an
+/// initramfs), either with .gz or .zst, or a directory (NAME/).
 /// The output appears under its name only when it is complete; what was there before stays until then.
 ///
 /// The same image and options give the same bytes on every machine.
@@ -21,7 +21,7 @@ pub(crate) struct Build {
     #[arg(value_name = "IMAGE")]
     pub(crate) image: String,
 
-    /// The file, block device or directory to write; - writes a tarball to standard output
+    /// The file, block device or directory to write; - writes an archive to standard output, a tarball if not said
     #[arg(short, long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
     pub(crate) output: PathBuf,
 
@@ -81,6 +81,7 @@ Examples:
   unlade build nginx -o rootfs.erofs --erofs-min-kernel 5.10
   unlade build nginx -o rootfs.erofs --compress zstd,9 --erofs-min-kernel 6.10
   unlade build docker-archive:app.tar -o - --format tar | tar -t
+  unlade build oci:./initramfs -o initramfs.cpio.zst
   unlade build ghcr.io/org/app@sha256:… -o rootfs/ --platform linux/arm64
   unlade build debian:12 -o vm7.ext4 --free 2G --cache
   unlade build registry.example/app:v1 -o app.ext4 --prefer-prebuilt";
@@ -94,6 +95,20 @@ pub(crate) enum FormatKind {
     Erofs,
     /// A tarball
     Tar,
+    /// A tarball, compressed with gzip
+    #[value(name = "tar.gz")]
+    TarGz,
+    /// A tarball, compressed with zstd
+    #[value(name = "tar.zst")]
+    TarZst,
+    /// A cpio archive, as Linux takes it for its first root (initramfs)
+    Cpio,
+    /// The same, compressed with gzip
+    #[value(name = "cpio.gz")]
+    CpioGz,
+    /// The same, compressed with zstd
+    #[value(name = "cpio.zst")]
+    CpioZst,
     /// A directory
     Dir,
 }

@@ -81,10 +81,8 @@ pub(crate) fn run(common: &Common, command: &Build) -> Outcome {
         }
     }
     let mut stdout = io::stdout().lock();
-    let built = session.with_image(|image, report| {
-        let target = if streamed { Target::Stream(&mut stdout) } else { Target::Path(&command.output) };
-        pipeline::build(&session.store, image, &options, target, report)
-    })?;
+    let target = if streamed { Target::Stream(&mut stdout) } else { Target::Path(&command.output) };
+    let built = session.build(&options, target)?;
     drop(stdout);
 
     session.show_notes(&built.notes);

@@ -11,7 +11,7 @@ use pipeline::directory::Unkept;
 use pipeline::prebuilt::{Pushed, Taken};
 use pipeline::reuse::{self, Reused};
 use pipeline::source::{Source, SourceError};
-use pipeline::{Event, Merged, Report, Trust, copy, layers, look, prebuilt, pull};
+use pipeline::{Built, Event, Merged, Report, Target, Trust, copy, layers, look, prebuilt, pull};
 use registry::{CertificateDirectories, Configuration, Credentials, Places, Proxies, Registries};
 use store::Store;
 use tree::Notes;
@@ -178,19 +178,42 @@ impl Session {
         &self,
         work: impl FnMut(&Image, Report<'_>) -> Result<T, pipeline::Error>,
     ) -> Fallible<T> {
-        self.with_pulled(self.pull()?, work)
+        self.with_pulled(None, work)
     }
 
+    /// The same, if the image has been brought into the store already.
     fn with_pulled<T>(
         &self,
-        mut image: Image,
+        mut image: Option<Image>,
         mut work: impl FnMut(&Image, Report<'_>) -> Result<T, pipeline::Error>,
     ) -> Fallible<T> {
+        let (source, platform) = (&self.source, &self.platform);
+        self.healing(|report| {
+            let image = match image.take() {
+                Some(image) => image,
+                None => pull::pull(source, platform, &self.store, &self.pull, report)?,
+            };
+            work(&image, report)
+        })
+    }
+
+    /// Brings the image into the store, and builds a rootfs from it at the same time.
+    pub(crate) fn build(&self, options: &pipeline::Options, mut target: Target<'_>) -> Fallible<Built> {
+        let from = (&self.source, &self.platform);
+        self.healing(|report| {
+            pipeline::pull_and_build(from, &self.store, &self.pull, options, target.again(), report)
+        })
+    }
+
+    /// Does something with blobs of the store. One that turns out corrupt is fetched again; one that is so again right
+    /// afterwards is an error.
+    fn healing<T>(&self, mut work: impl FnMut(Report<'_>) -> Result<T, pipeline::Error>) -> Fallible<T> {
         let report = |event: Event| self.progress.report(event);
         let mut healed = BTreeSet::new();
         loop {
-            let failure = match work(&image, &report) {
+            let failure = match work(&report) {
                 Ok(done) => return Ok(done),
+                Err(pipeline::Error::Pull(failure)) => return Err(failure.into()),
                 Err(failure) => failure,
             };
             match failure.corrupt_blob() {
@@ -199,7 +222,6 @@ impl Session {
                 }
                 _ => return Err(failure.into()),
             }
-            image = self.pull()?;
         }
     }
 
@@ -223,7 +245,7 @@ impl Session {
         let image = pull::pull_unless(source, platform, &self.store, &self.pull, &report, enough)?;
         match known {
             Some(merged) => Ok((image, merged)),
-            None => self.with_pulled(image, |image, report| {
+            None => self.with_pulled(Some(image), |image, report| {
                 let merged = look::read(&self.store, &part(image), options, report)?;
                 Ok((image.clone(), merged))
             }),

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use pipeline::{Ext4, Format, Options, Scratch, layers};
+use pipeline::{Ext4, Format, Options, Packing, Scratch, layers};
 use serde_json::json;
 use testkit::image::{Layer, write_layout};
 use testkit::tarball::{Tarball, header};
@@ -57,7 +57,7 @@ impl Written {
     pub(crate) fn options(self) -> Options {
         Options {
             format: match self {
-                Written::Tar => Format::Tar,
+                Written::Tar => Format::Tar(Packing::None),
                 Written::Ext4 => Format::Ext4(Ext4::default()),
             },
             layers: layers::Options::default(),

@@ -5,7 +5,8 @@ use std::os::unix::fs::FileExt;
 
 use tree::{Output, Span};
 
-use super::BUFFER;
+use super::{BUFFER, Progress};
+use crate::event::Report;
 use crate::spool::Spool;
 
 /// Writes front to back into anything that takes bytes. What is put must be put in order.
@@ -14,16 +15,26 @@ pub(crate) struct StreamOutput<'a, W> {
     spool: &'a Spool,
     position: u64,
     buffer: Vec<u8>,
+    progress: Option<Progress<'a>>,
 }
 
 impl<'a, W: Write> StreamOutput<'a, W> {
     /// Writes into `stream`.
     pub(crate) fn new(stream: W, spool: &'a Spool) -> StreamOutput<'a, W> {
-        StreamOutput { stream, spool, position: 0, buffer: Vec::new() }
+        StreamOutput { stream, spool, position: 0, buffer: Vec::new(), progress: None }
+    }
+
+    /// Reports how far it is; `total` is about how many bytes will come.
+    pub(crate) fn telling(mut self, (total, report): (u64, Report<'a>)) -> StreamOutput<'a, W> {
+        self.progress = Some(Progress { report, done: 0, told: 0, total });
+        self
     }
 
     /// Hands everything on.
     pub(crate) fn finish(mut self) -> io::Result<()> {
+        if let Some(progress) = &mut self.progress {
+            progress.tell();
+        }
         self.stream.flush()
     }
 
@@ -55,6 +66,9 @@ impl<W: Write> Output for StreamOutput<'_, W> {
             from.read_exact_at(&mut self.buffer[..count], at)?;
             self.stream.write_all(&self.buffer[..count])?;
             at += count as u64;
+            if let Some(progress) = &mut self.progress {
+                progress.advance(count as u64);
+            }
         }
         self.position += span.length;
         Ok(())

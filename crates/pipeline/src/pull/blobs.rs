@@ -11,41 +11,49 @@ use oci::{Descriptor, Image};
 use store::Store;
 
 use super::Error;
+use crate::arrivals::Arrivals;
 use crate::event::{Event, Report};
 use crate::source::Origin;
 
 /// How often it is told how far a blob is.
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// Brings all that the store lacks of an image from `origin` into it. The first failure stops everything.
+/// Brings what the store lacks of an image from `origin` into it. The first failure stops everything.
 pub(super) fn fetch(
     origin: &dyn Origin,
-    image: &Image,
+    (image, missing): (&Image, &[&Descriptor]),
     store: &Store,
     parallel: usize,
+    arrivals: &Arrivals,
     report: Report<'_>,
 ) -> Result<(), Error> {
-    // Each blob once, however often the image has it.
-    let missing = store.missing(image);
-    let fetch = |blob: &Descriptor, stop: &AtomicBool| fetch_one(origin, blob, store, stop, report);
-    each(&missing, parallel, &fetch).map_err(|(error, blob)| explain(error, blob, image))
+    let fetch = |blob: &Descriptor, stop: &AtomicBool| {
+        fetch_one(origin, blob, store, stop, report)?;
+        arrivals.arrived(&blob.digest);
+        Ok(())
+    };
+    each(missing, parallel, arrivals.unwanted(), &fetch)
+        .map_err(|(error, blob)| explain(error, blob, image))?;
+    // Those that were told to stop have nothing to say, and the image is not whole.
+    if arrivals.unwanted().load(Ordering::Relaxed) { Err(Error::Unwanted) } else { Ok(()) }
 }
 
-/// Does something with blobs, several at once. The first failure stops everything, and is given with its blob.
+/// Does something with blobs, several at once. The first failure stops everything, as others may by `stop`, and is
+/// given with its blob.
 pub(crate) fn each<'a, E: Send>(
     blobs: &[&'a Descriptor],
     parallel: usize,
+    stop: &AtomicBool,
     work: &(dyn Fn(&Descriptor, &AtomicBool) -> Result<(), E> + Sync),
 ) -> Result<(), (E, &'a Descriptor)> {
     let next = AtomicUsize::new(0);
-    let stop = AtomicBool::new(false);
     let failure = Mutex::new(None);
     let work = || {
         while let Some(blob) = blobs.get(next.fetch_add(1, Ordering::Relaxed)) {
             if stop.load(Ordering::Relaxed) {
                 return;
             }
-            if let Err(error) = work(blob, &stop) {
+            if let Err(error) = work(blob, stop) {
                 // Those that stop because they are told to have nothing to say.
                 let first = !stop.swap(true, Ordering::Relaxed);
                 if first && let Ok(mut failure) = failure.lock() {

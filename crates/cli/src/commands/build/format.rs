@@ -4,7 +4,7 @@ use std::path::Path;
 
 use erofs::Tails;
 use ext4::{BlockSize, Headroom, Inodes, Label, Profile, Size};
-use pipeline::{Erofs, Ext4, Format};
+use pipeline::{Erofs, Ext4, Format, Packing};
 
 use crate::args::{Build, Ext4Args, FilesystemArgs, FormatArgs, FormatKind, ProfileKind};
 use crate::exit::Usage;
@@ -18,7 +18,7 @@ pub(super) fn format(command: &Build, streamed: bool, epoch: Option<i64>) -> Res
         None if streamed => FormatKind::Tar,
         None => by_name(path).ok_or_else(|| {
             Usage(format!(
-                "\"{}\" does not tell the format: name it .ext4, .img, .erofs, .tar or DIR/, or say --format",
+                "\"{}\" does not tell the format: name it .ext4, .img, .erofs, .tar, .cpio (also .gz, .zst) or DIR/, or say --format",
                 path.display()
             ))
         })?,
@@ -40,7 +40,12 @@ pub(crate) fn of_kind(kind: FormatKind, args: &FormatArgs, epoch: Option<i64>) -
     Ok(match kind {
         FormatKind::Ext4 => Format::Ext4(ext4_options(&args.common, &args.ext4, epoch)?),
         FormatKind::Erofs => Format::Erofs(erofs_options(args)?),
-        FormatKind::Tar => Format::Tar,
+        FormatKind::Tar => Format::Tar(Packing::None),
+        FormatKind::TarGz => Format::Tar(Packing::Gzip),
+        FormatKind::TarZst => Format::Tar(Packing::Zstd),
+        FormatKind::Cpio => Format::Cpio(Packing::None),
+        FormatKind::CpioGz => Format::Cpio(Packing::Gzip),
+        FormatKind::CpioZst => Format::Cpio(Packing::Zstd),
         FormatKind::Dir => Format::Directory,
     })
 }
@@ -50,12 +55,20 @@ fn by_name(path: &Path) -> Option<FormatKind> {
     if text.ends_with('/') || path.is_dir() {
         return Some(FormatKind::Dir);
     }
-    match path.extension()?.to_str()? {
-        "ext4" | "img" => Some(FormatKind::Ext4),
-        "erofs" => Some(FormatKind::Erofs),
-        "tar" => Some(FormatKind::Tar),
-        _ => None,
-    }
+    let ends = [
+        (".ext4", FormatKind::Ext4),
+        (".img", FormatKind::Ext4),
+        (".erofs", FormatKind::Erofs),
+        (".tar", FormatKind::Tar),
+        (".tar.gz", FormatKind::TarGz),
+        (".tgz", FormatKind::TarGz),
+        (".tar.zst", FormatKind::TarZst),
+        (".cpio", FormatKind::Cpio),
+        (".cpio.gz", FormatKind::CpioGz),
+        (".cpio.zst", FormatKind::CpioZst),
+    ];
+    let name = path.file_name()?.to_string_lossy();
+    ends.iter().find(|(end, _)| name.len() > end.len() && name.ends_with(end)).map(|(_, kind)| *kind)
 }
 
 fn ext4_options(common: &FilesystemArgs, args: &Ext4Args, epoch: Option<i64>) -> Result<Ext4, Usage> {
@@ -162,7 +175,14 @@ mod tests {
             ("a.erofs", Some(FormatKind::Erofs)),
             ("d/a.tar", Some(FormatKind::Tar)),
             ("d/", Some(FormatKind::Dir)),
-            ("a.tar.gz", None),
+            ("a.tar.gz", Some(FormatKind::TarGz)),
+            ("a.b.tgz", Some(FormatKind::TarGz)),
+            ("a.tar.zst", Some(FormatKind::TarZst)),
+            ("initramfs.cpio", Some(FormatKind::Cpio)),
+            ("initramfs.cpio.gz", Some(FormatKind::CpioGz)),
+            ("initramfs.cpio.zst", Some(FormatKind::CpioZst)),
+            ("a.gz", None),
+            (".tar", None),
             ("rootfs", None),
         ] {
             assert_eq!(by_name(Path::new(name)), kind, "{name}");

@@ -2,10 +2,9 @@
 
 use std::io;
 
-use tree::{Output, Span};
+use tree::{Content, Output, Span};
 
 use crate::error::Error;
-use crate::tar::BLOCK;
 
 /// Headers and small contents are gathered up to here.
 const GATHERED: usize = 64 << 10;
@@ -13,7 +12,7 @@ const GATHERED: usize = 64 << 10;
 static ZEROS: [u8; GATHERED] = [0; GATHERED];
 
 /// An output and how far it is written.
-pub(super) struct Front<'o> {
+pub(crate) struct Front<'o> {
     out: &'o mut dyn Output,
     /// Bytes put to the output.
     written: u64,
@@ -22,11 +21,11 @@ pub(super) struct Front<'o> {
 }
 
 impl<'o> Front<'o> {
-    pub(super) fn new(out: &'o mut dyn Output) -> Front<'o> {
+    pub(crate) fn new(out: &'o mut dyn Output) -> Front<'o> {
         Front { out, written: 0, waiting: Vec::with_capacity(2 * GATHERED) }
     }
 
-    pub(super) fn bytes(&mut self, bytes: &[u8]) -> Result<(), Error> {
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) -> Result<(), Error> {
         if bytes.len() >= GATHERED {
             self.flush()?;
             return self.put(bytes);
@@ -35,7 +34,7 @@ impl<'o> Front<'o> {
         if self.waiting.len() >= GATHERED { self.flush() } else { Ok(()) }
     }
 
-    pub(super) fn zeros(&mut self, mut length: u64) -> Result<(), Error> {
+    pub(crate) fn zeros(&mut self, mut length: u64) -> Result<(), Error> {
         while length > 0 {
             let part = length.min(GATHERED as u64);
             self.bytes(&ZEROS[..part as usize])?;
@@ -44,21 +43,35 @@ impl<'o> Front<'o> {
         Ok(())
     }
 
-    pub(super) fn copy(&mut self, span: Span) -> Result<(), Error> {
+    pub(crate) fn copy(&mut self, span: Span) -> Result<(), Error> {
         self.flush()?;
         self.out.copy(self.written, span).map_err(failed)?;
         self.written += span.length;
         Ok(())
     }
 
-    /// Fills up to a whole block.
-    pub(super) fn pad(&mut self) -> Result<(), Error> {
+    /// Fills up to a multiple of `unit` bytes.
+    pub(crate) fn pad(&mut self, unit: u64) -> Result<(), Error> {
         let end = self.written + self.waiting.len() as u64;
-        self.zeros(end.next_multiple_of(BLOCK as u64) - end)
+        self.zeros(end.next_multiple_of(unit) - end)
+    }
+
+    /// Writes a file's bytes, holes as zeros.
+    pub(crate) fn content(&mut self, content: &Content) -> Result<(), Error> {
+        if let Content::Inline(bytes) = content {
+            return self.bytes(bytes);
+        }
+        let mut at = 0;
+        for piece in content.pieces() {
+            self.zeros(piece.at - at)?;
+            self.copy(piece.span)?;
+            at = piece.at + piece.span.length;
+        }
+        self.zeros(content.size() - at)
     }
 
     /// Puts what waits, and gives the length of the whole.
-    pub(super) fn finish(mut self) -> Result<u64, Error> {
+    pub(crate) fn finish(mut self) -> Result<u64, Error> {
         self.flush()?;
         Ok(self.written)
     }
@@ -81,5 +94,5 @@ impl<'o> Front<'o> {
 }
 
 fn failed(error: io::Error) -> Error {
-    Error::from_io(error, "writing the tarball")
+    Error::from_io(error, "writing the archive")
 }
