@@ -89,6 +89,8 @@ fn cpio_through_gnu_cpio_and_bsdtar() {
             tools::run(&mut unpack).unwrap();
             listing::list(root.path()).unwrap().into_iter().map(in_cpio).collect::<Vec<_>>()
         };
+        // The root is there before it is unpacked, and bsdtar leaves its time alone.
+        expected.timeless.insert(Vec::new());
         let found = unpack("bsdtar -xpf \"$1\"");
         assert_eq!(expected.differences(&found), [""; 0], "{name}: bsdtar");
         // It sets the times of directories before it fills them, and those of links not at all, which it takes one by
