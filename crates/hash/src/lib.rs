@@ -1,8 +1,9 @@
-//! Digests, readers that verify them, and digests of files as fs-verity has them.
+//! Digests, readers that verify them, and hash trees as fs-verity and dm-verity have them.
 //!
 //! This crate is pure: it opens nothing.
 
 mod digest;
+pub mod dm_verity;
 mod verify;
 pub mod verity;
 

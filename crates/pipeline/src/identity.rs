@@ -8,6 +8,10 @@ pub(crate) struct Identity {
     pub(crate) uuid: [u8; 16],
     /// Key for the hash of directories.
     pub(crate) hash_seed: [u8; 16],
+    /// What stands in front of all that dm-verity hashes.
+    pub(crate) verity_salt: [u8; 32],
+    /// The UUID of the hash tree.
+    pub(crate) verity_uuid: [u8; 16],
 }
 
 impl Identity {
@@ -15,18 +19,25 @@ impl Identity {
     pub(crate) fn derive(manifest: &Digest, options: &str) -> Identity {
         Identity {
             uuid: version_8(hash("unlade filesystem uuid", manifest, options)),
-            hash_seed: hash("unlade directory hash seed", manifest, options),
+            hash_seed: first(hash("unlade directory hash seed", manifest, options)),
+            verity_salt: hash("unlade verity salt", manifest, options),
+            verity_uuid: version_8(hash("unlade verity uuid", manifest, options)),
         }
     }
 }
 
 /// The domain keeps the identifiers apart from each other; NULs keep the parts apart.
-fn hash(domain: &str, manifest: &Digest, options: &str) -> [u8; 16] {
+fn hash(domain: &str, manifest: &Digest, options: &str) -> [u8; 32] {
     let digest = Digest::sha256(format!("{domain}\0{manifest}\0{options}").as_bytes());
-    digest.as_bytes()[..16].try_into().expect("a SHA-256 has 32 bytes")
+    digest.as_bytes().try_into().expect("a SHA-256 has 32 bytes")
 }
 
-fn version_8(mut uuid: [u8; 16]) -> [u8; 16] {
+fn first(hash: [u8; 32]) -> [u8; 16] {
+    *hash.first_chunk().expect("it has more")
+}
+
+fn version_8(hash: [u8; 32]) -> [u8; 16] {
+    let mut uuid = first(hash);
     uuid[6] = uuid[6] & 0x0f | 0x80;
     uuid[8] = uuid[8] & 0x3f | 0x80;
     uuid

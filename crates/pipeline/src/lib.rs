@@ -31,6 +31,7 @@ pub mod scratch;
 mod sieve;
 pub mod source;
 mod spool;
+pub mod verity;
 mod write;
 
 pub use build::{Merged, build, pull_and_build};
@@ -42,3 +43,4 @@ pub use glob::Glob;
 pub use look::{Trust, View, look};
 pub use options::{Erofs, Ext4, Format, Options, Packing, Scratch, Target};
 pub use spool::Spool;
+pub use verity::Verity;

@@ -135,6 +135,8 @@ pub struct Ext4 {
     pub options: ext4::Options,
     /// The UUID, if it is not to be derived.
     pub uuid: Option<[u8; 16]>,
+    /// Whether a hash tree for dm-verity lies behind it.
+    pub verity: bool,
 }
 
 impl Ext4 {
@@ -173,14 +175,19 @@ impl Ext4 {
         let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         format!(
             "profile={profile} block-size={} size={size} journal={} journal-max={} inodes={inodes} \
-             reserved={reserved_percent}% label={} uuid={} created={created}",
+             reserved={reserved_percent}% label={} uuid={} created={created}{}",
             block_size.bytes(),
             if *journal { "yes" } else { "no" },
             journal_max.map_or("none".into(), |bytes| bytes.to_string()),
             hex(label.as_bytes()),
             self.uuid.map_or("derived".into(), |uuid| hex(&uuid)),
+            spelled_verity(self.verity),
         )
     }
+}
+
+fn spelled_verity(verity: bool) -> &'static str {
+    if verity { " verity=appended" } else { "" }
 }
 
 /// What the caller decides about an EROFS filesystem.
@@ -192,6 +199,8 @@ pub struct Erofs {
     pub compress_exclude: Vec<Glob>,
     /// The UUID, if it is not to be derived.
     pub uuid: Option<[u8; 16]>,
+    /// Whether a hash tree for dm-verity lies behind it.
+    pub verity: bool,
 }
 
 impl Erofs {
@@ -209,10 +218,11 @@ impl Erofs {
             globs.for_each(|glob| compressed += &format!(" exclude={}", hex(glob.to_string().as_bytes())));
         }
         format!(
-            "min-kernel={min_kernel} block-size={} tails={tails}{compressed} label={} uuid={}",
+            "min-kernel={min_kernel} block-size={} tails={tails}{compressed} label={} uuid={}{}",
             block_size.bytes(),
             hex(label.as_bytes()),
             self.uuid.map_or("derived".into(), |uuid| hex(&uuid)),
+            spelled_verity(self.verity),
         )
     }
 }
@@ -355,11 +365,12 @@ mod tests {
                 ..ext4::Options::default()
             },
             uuid: Some([0xab; 16]),
+            verity: true,
         });
         assert_eq!(
             odd.spelled(),
             "ext4 profile=ro block-size=4096 size=free+1048576 journal=no journal-max=none inodes=5 reserved=0% \
-             label=612062 uuid=abababababababababababababababab created=0 devices=dropped overlay-xattrs=dropped \
+             label=612062 uuid=abababababababababababababababab created=0 verity=appended devices=dropped overlay-xattrs=dropped \
              selinux=dropped rootless-xattrs=dropped lazy-metadata=dropped latest-mtime=-1"
         );
     }

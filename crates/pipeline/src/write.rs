@@ -1,6 +1,7 @@
 //! Writing a merged tree in the format that was asked for.
 
 use std::fs::File;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -23,6 +24,7 @@ use crate::press::{Done, Fault, press};
 use crate::publish::Unpublished;
 use crate::reuse;
 use crate::spool::Spool;
+use crate::verity::Verity;
 
 /// What is built.
 pub(crate) struct Job<'a> {
@@ -108,14 +110,19 @@ impl Job<'_> {
         let layout = ext4::plan(tree, &options).map_err(Error::Ext4)?;
 
         let fail = |cause| Error::Output { path: path.into(), cause };
-        let output = Unpublished::create(path, layout.size()).map_err(fail)?;
+        let verity = ext4
+            .verity
+            .then(|| Verity::plan(identity.verity_salt, layout.size(), options.block_size.bytes()));
+        let length = verity.map_or(layout.size(), |verity| verity.length);
+        let output = Unpublished::create(path, length).map_err(fail)?;
         self.fill(&output.file, path, contents, 0, built, |out| {
             layout.write(tree, out).map_err(|error| match error {
                 ext4::Error::Io(cause) => fail(cause),
                 other => Error::Ext4(other),
             })
         })?;
-        built.output_bytes = layout.size();
+        self.add_tree(&output.file, verity, &identity).map_err(fail)?;
+        built.output_bytes = length;
         self.publish(output, path, built)?;
 
         built.notes.count(Remark::TimeClamped, layout.clamped_times());
@@ -144,10 +151,15 @@ impl Job<'_> {
         let options = erofs::Options { uuid, ..erofs.options.clone() };
         let fail = |cause| Error::Output { path: path.into(), cause };
 
+        let planned = |layout: &erofs::Layout| {
+            let plan = || Verity::plan(identity.verity_salt, layout.size(), layout.block_size());
+            let verity = erofs.verity.then(plan);
+            (verity, verity.map_or(layout.size(), |verity| verity.length))
+        };
         let (output, layout, pressed) = match options.compression {
             None => {
                 let layout = erofs::plan(tree, &options).map_err(Error::Erofs)?;
-                (Unpublished::create(path, layout.size()).map_err(fail)?, layout, 0)
+                (Unpublished::create(path, planned(&layout).1).map_err(fail)?, layout, 0)
             }
             Some(_) => {
                 // The superblock's place is zero until all is written.
@@ -172,7 +184,7 @@ impl Job<'_> {
                 built.scratch_bytes = built.scratch_bytes.max(contents.scratch_bytes());
                 let written = pressed.size();
                 let layout = erofs::plan_pressed(tree, pressed, &options).map_err(Error::Erofs)?;
-                output.grow(written, layout.size()).map_err(fail)?;
+                output.grow(written, planned(&layout).1).map_err(fail)?;
                 (output, layout, bytes)
             }
         };
@@ -182,7 +194,9 @@ impl Job<'_> {
                 other => Error::Erofs(other),
             })
         })?;
-        built.output_bytes = layout.size();
+        let (verity, length) = planned(&layout);
+        self.add_tree(&output.file, verity, &identity).map_err(fail)?;
+        built.output_bytes = length;
         self.publish(output, path, built)?;
 
         built.notes.count(Remark::XattrUnsupported, layout.dropped_xattrs());
@@ -195,6 +209,12 @@ impl Job<'_> {
             needs_kernel: Some(layout.needs_kernel()),
         });
         Ok(())
+    }
+
+    /// Writes the hash tree behind a filesystem, if there is to be one.
+    fn add_tree(&self, file: &File, verity: Option<Verity>, identity: &Identity) -> io::Result<()> {
+        let threads = self.options.layers.threads();
+        verity.map_or(Ok(()), |mut verity| verity.write(file, file, identity.verity_uuid, threads))
     }
 
     /// Leaves what is written in the store if that is wanted, and publishes it: in this order, since nobody can change

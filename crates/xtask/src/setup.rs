@@ -30,6 +30,7 @@ const NEEDED: &[(&str, &str)] = &[
     ("getfacl", "acl"),
     ("getfattr", "attr"),
     ("losetup", "mount"),
+    ("veritysetup", "cryptsetup-bin"),
     ("qemu-system-x86_64", "qemu-system-x86"),
     ("lz4", "lz4"),
     // Faults: system calls that fail, and a filesystem that knows no nameless files.

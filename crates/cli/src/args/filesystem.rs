@@ -1,6 +1,8 @@
 //! How filesystems are made.
 
-use clap::{Args as ClapArgs, ValueEnum};
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, ValueEnum, ValueHint};
 
 use crate::size;
 
@@ -32,6 +34,17 @@ pub(crate) struct FilesystemArgs {
     /// Bytes of a block: 1024, 2048, 4096, or for EROFS 512
     #[arg(long, value_name = "BYTES", default_value = "4096", value_parser = ["512", "1024", "2048", "4096"])]
     pub(crate) block_size: String,
+
+    /// Put a hash tree for dm-verity behind the filesystem, and its root into OUTPUT.roothash
+    ///
+    /// The root is printed as well: whoever knows it knows every byte. It is what veritysetup(8) takes, with the file
+    /// as data and hash device and --hash-offset as printed.
+    #[arg(long)]
+    pub(crate) verity: bool,
+
+    /// Put the hash tree into a file of its own instead
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "verity")]
+    pub(crate) verity_tree: Option<PathBuf>,
 }
 
 /// How an ext4 filesystem is made.

@@ -1,6 +1,7 @@
 //! `unlade build`.
 
 mod format;
+mod verity;
 
 use std::io::{self, IsTerminal};
 use std::path::Path;
@@ -55,9 +56,12 @@ pub(crate) fn run(common: &Common, command: &Build) -> Outcome {
     if command.cache {
         let image = session.resolve()?;
         if let Some(reused) = session.reuse_rootfs(&image, &options, &command.output)? {
+            let verity =
+                verity::finish(command, (&image.descriptor.digest, &options), reused.size, &session)?;
             let seconds = start.elapsed().as_secs_f64();
             if command.json {
-                terminal::answer_json(&reused_json(&reused, &image, &command.output, seconds))?;
+                let summary = reused_json(&reused, &image, &command.output, seconds);
+                terminal::answer_json(&verity::in_summary(summary, verity.as_ref()))?;
             } else {
                 reused_summary(&reused, &image, &command.output, seconds)
                     .iter()
@@ -69,9 +73,11 @@ pub(crate) fn run(common: &Common, command: &Build) -> Outcome {
     if command.prefer_prebuilt {
         let image = session.resolve()?;
         if let Some(taken) = session.take_rootfs(&image, &options, &command.output)? {
+            let verity = verity::finish(command, (&image.descriptor.digest, &options), taken.size, &session)?;
             let seconds = start.elapsed().as_secs_f64();
             if command.json {
-                terminal::answer_json(&taken_json(&taken, &image, &command.output, seconds))?;
+                let summary = taken_json(&taken, &image, &command.output, seconds);
+                terminal::answer_json(&verity::in_summary(summary, verity.as_ref()))?;
             } else {
                 taken_summary(&taken, &image, &command.output, seconds)
                     .iter()
@@ -85,6 +91,7 @@ pub(crate) fn run(common: &Common, command: &Build) -> Outcome {
     let built = session.build(&options, target)?;
     drop(stdout);
 
+    let verity = verity::finish(command, (&built.manifest, &options), built.output_bytes, &session)?;
     session.show_notes(&built.notes);
     if let Some(error) = &built.not_remembered {
         let text = render::in_one_line(error.as_ref());
@@ -92,7 +99,8 @@ pub(crate) fn run(common: &Common, command: &Build) -> Outcome {
     }
     let seconds = start.elapsed().as_secs_f64();
     if command.json {
-        terminal::answer_json(&summary_json(&built, &command.output, seconds))?;
+        let summary = summary_json(&built, &command.output, seconds);
+        terminal::answer_json(&verity::in_summary(summary, verity.as_ref()))?;
     } else if !common.quiet {
         summary(&built, &command.output, streamed, seconds).iter().for_each(|line| session.say(line));
     }

@@ -6,6 +6,7 @@ use erofs::Tails;
 use ext4::{BlockSize, Headroom, Inodes, Label, Profile, Size};
 use pipeline::{Erofs, Ext4, Format, Packing};
 
+use super::verity;
 use crate::args::{Build, Ext4Args, FilesystemArgs, FormatArgs, FormatKind, ProfileKind};
 use crate::exit::Usage;
 
@@ -30,6 +31,9 @@ pub(super) fn format(command: &Build, streamed: bool, epoch: Option<i64>) -> Res
         }
         FormatKind::Erofs if streamed => {
             Err(Usage("an EROFS filesystem cannot be written front to back: name a file".into()))
+        }
+        kind if verity::is_wanted(command) && !matches!(kind, FormatKind::Ext4 | FormatKind::Erofs) => {
+            Err(Usage("--verity is for filesystems, which are read block by block: ext4 and EROFS".into()))
         }
         kind => of_kind(kind, &command.formats, epoch),
     }
@@ -96,7 +100,7 @@ fn ext4_options(common: &FilesystemArgs, args: &Ext4Args, epoch: Option<i64>) ->
         created: epoch.unwrap_or(0),
         ..ext4::Options::default()
     };
-    Ok(Ext4 { options, uuid: uuid(common)? })
+    Ok(Ext4 { options, uuid: uuid(common)?, verity: common.verity })
 }
 
 fn erofs_options(args: &FormatArgs) -> Result<Erofs, Usage> {
@@ -132,7 +136,12 @@ fn erofs_options(args: &FormatArgs) -> Result<Erofs, Usage> {
         ..erofs::Options::default()
     };
     options.check().map_err(|error| Usage(error.to_string()))?;
-    Ok(Erofs { options, compress_exclude: args.compress_exclude.clone(), uuid: uuid(common)? })
+    Ok(Erofs {
+        options,
+        compress_exclude: args.compress_exclude.clone(),
+        uuid: uuid(common)?,
+        verity: common.verity,
+    })
 }
 
 fn uuid(common: &FilesystemArgs) -> Result<Option<[u8; 16]>, Usage> {

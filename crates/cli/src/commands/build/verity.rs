@@ -1,0 +1,89 @@
+//! What is said of a hash tree for dm-verity.
+
+use std::fs::File;
+use std::io;
+use std::path::PathBuf;
+
+use hash::Digest;
+use hash::dm_verity::HASH_BLOCK;
+use pipeline::{Options, Verity};
+use serde_json::{Value, json};
+
+use crate::args::Build;
+use crate::commands::shared::{Fallible, Session};
+use crate::render;
+
+/// The hash tree of a rootfs, and the file that has its root.
+pub(super) struct Finished {
+    verity: Verity,
+    /// None beside a device.
+    root_file: Option<PathBuf>,
+}
+
+/// Finds the hash tree in a rootfs of so many bytes, writes its root into a file, and says what it is. However the
+/// rootfs came about: built, out of the store, or from somebody else.
+pub(super) fn finish(
+    command: &Build,
+    (manifest, options): (&Digest, &Options),
+    size: u64,
+    session: &Session,
+) -> Fallible<Option<Finished>> {
+    if !is_wanted(command) {
+        return Ok(None);
+    }
+    let path = &command.output;
+    let verity = match &command.formats.common.verity_tree {
+        Some(tree) => Verity::write_beside((manifest, options), path, size, tree),
+        None => File::open(path)
+            .and_then(|file| Verity::find(&file, size))
+            .and_then(|found| found.ok_or_else(|| io::Error::other("the rootfs has no hash tree"))),
+    };
+    let root_file = verity.and_then(|verity| {
+        let is_file = path.metadata()?.is_file();
+        Ok((verity, is_file.then(|| verity.write_root(path)).transpose()?))
+    });
+    // The rootfs is there already, and whole.
+    let (verity, root_file) = root_file.map_err(|cause| Unverifiable { path: path.clone(), cause })?;
+    session.say(&format!("dm-verity: root hash {}, --hash-offset={}", verity.root_hex(), verity.offset));
+    Ok(Some(Finished { verity, root_file }))
+}
+
+/// Whether there is to be one.
+pub(super) fn is_wanted(command: &Build) -> bool {
+    command.formats.common.verity || command.formats.common.verity_tree.is_some()
+}
+
+/// A rootfs without its hash tree.
+#[derive(Debug)]
+struct Unverifiable {
+    path: PathBuf,
+    cause: io::Error,
+}
+
+impl std::fmt::Display for Unverifiable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} is built, but it could not be given a hash tree", self.path.display())
+    }
+}
+
+impl std::error::Error for Unverifiable {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.cause)
+    }
+}
+
+/// Adds it to a summary.
+pub(super) fn in_summary(mut summary: Value, finished: Option<&Finished>) -> Value {
+    summary["verity"] = finished.map_or(Value::Null, |Finished { verity, root_file }| {
+        json!({
+            "rootHash": verity.root_hex(),
+            "rootHashFile": root_file.as_deref().map(render::path),
+            "salt": verity.salt_hex(),
+            "hashOffset": verity.offset,
+            "dataBlocks": verity.data_blocks,
+            "dataBlockSize": verity.data_block,
+            "hashBlockSize": HASH_BLOCK,
+        })
+    });
+    summary
+}
