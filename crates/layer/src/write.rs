@@ -7,6 +7,7 @@
 mod entry;
 mod front;
 mod pax;
+pub mod ustar;
 
 use tree::{Content, Kind, Node, NodeId, Output, Piece, Tree, Visit};
 
