@@ -1,5 +1,6 @@
 //! What programs need, as other people's tools see it: `readelf`, `ldd`, `ldconfig`.
 
+#![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 #![allow(
     clippy::disallowed_methods,

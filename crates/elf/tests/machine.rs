@@ -3,6 +3,7 @@
 //!
 //! `UNLADE_ELF_FILES=500 cargo test -p unlade-elf --test machine` looks at more of them.
 
+#![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 #![allow(
     clippy::disallowed_methods,

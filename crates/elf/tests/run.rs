@@ -1,6 +1,7 @@
 //! Rewritten programs, run: their trampolines made a segment, each call goes through its detour to the kernel, and
 //! whatever was moved runs where it is now.
 
+#![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 #![allow(
     clippy::disallowed_methods,

@@ -1,5 +1,6 @@
 //! Scripts of images, run by shells.
 
+#![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 #![allow(clippy::disallowed_methods, reason = "judges are processes")]
 

@@ -185,6 +185,7 @@ fn there_is_an_end_to_links() {
 }
 
 /// What `find -L` makes of the same names.
+#[cfg(unix)]
 #[test]
 fn find_follows_the_same_links() {
     #![allow(clippy::disallowed_methods, reason = "a judge is a process that works on files")]

@@ -34,6 +34,8 @@ struct Marks {
     end: u64,
     /// Where instructions begin.
     begins: Set,
+    /// Where something stands that is no instruction.
+    nothing: Set,
     /// Where branches lead to.
     branches: Set,
     /// Where something jumps to, or may.
@@ -103,6 +105,7 @@ pub(super) fn decode(program: &Program<'_>) -> Result<Decoded, Error> {
             start: section.address,
             end: section.end(),
             begins: set(),
+            nothing: set(),
             branches: set(),
             targets: set(),
         };
@@ -119,7 +122,7 @@ pub(super) fn decode(program: &Program<'_>) -> Result<Decoded, Error> {
         begins.extend(known.range(section.address..section.end()).filter(|begin| !decoded.begins(**begin)));
         read_again(program, section, &begins, &mut decoded, &mut tables)?;
     }
-    let among_data = decoded.calls.iter().filter(|call| is_among_data(program, &decoded, &known, **call));
+    let among_data = decoded.calls.iter().filter(|call| is_among_data(&decoded, &known, **call));
     let among_data: Vec<u64> = among_data.copied().collect();
     decoded.unclear.extend(among_data);
     for address in known {
@@ -142,6 +145,9 @@ fn read_section(
     while decoder.can_decode() {
         step(&mut decoder, &mut instruction);
         decoded.sections[at].begins.insert(instruction.ip());
+        if instruction.is_invalid() {
+            decoded.sections[at].nothing.insert(instruction.ip());
+        }
         if instruction.code() == Code::Syscall {
             if decoded.calls.len() == CALLS_MAX {
                 return Err(Error::Limit { what: "the program has more system calls", limit: CALLS_MAX });
@@ -159,17 +165,13 @@ const AROUND: u64 = 64;
 
 /// Whether near a call stands what is no instruction, with no begin of code in between that is known from elsewhere. A
 /// table between functions reads like that, such as those of OpenSSL, and so the call is none.
-fn is_among_data(program: &Program<'_>, decoded: &Decoded, known: &BTreeSet<u64>, call: u64) -> bool {
-    let Some(section) = program.section(call) else { return false };
-    let is_none = |address: u64| {
-        let decoder = decoder(section, address).filter(|_| decoded.begins(address));
-        decoder.is_some_and(|mut decoder| decoder.can_decode() && decoder.decode().is_invalid())
-    };
+fn is_among_data(decoded: &Decoded, known: &BTreeSet<u64>, call: u64) -> bool {
+    let Some(marks) = decoded.marks(call) else { return false };
     let start = known.range(..=call).next_back().map_or(0, |begin| *begin);
     let end = known.range(call + 1..).next().map_or(u64::MAX, |begin| *begin);
     let before = start.max(call.saturating_sub(AROUND))..call;
     let behind = call + 1..end.min(call.saturating_add(AROUND));
-    before.chain(behind).any(is_none)
+    before.chain(behind).any(|address| marks.nothing.contains(address))
 }
 
 /// Reads from each begin that the first reading passed over, until both meet.
