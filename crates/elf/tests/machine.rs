@@ -103,7 +103,7 @@ fn follow(call: u64, slot: u64, before: &Code, after: &Code, detours: &Code) -> 
         let now = after.get(at).filter(|now| before.get(at).is_some_and(|was| was.raw != now.raw));
         now.is_some_and(|now| now.target().is_some() && now.next == at + 5)
     };
-    let start = (0..=14).map(|back| call - back).find(is_jump).ok_or("no jump")?;
+    let start = (0..=17).map(|back| call - back).find(is_jump).ok_or("no jump")?;
     let (mut old, mut new) = (start, after[&start].target().unwrap_or_default());
     let mut step = || {
         let instruction = detours.get(&new).ok_or(format!("nothing at {new:#x}"))?;

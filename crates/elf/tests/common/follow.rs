@@ -67,7 +67,7 @@ pub(crate) fn follow(file: &[u8], rewritten: &[u8], length: usize) {
                 && jump.is_some_and(|jump| detours.contains_key(&jump.near_branch_target()))
         };
         let start =
-            (0..=14).map(|back| call - back).find(leads).expect("a jump stands at the call or before it");
+            (0..=17).map(|back| call - back).find(leads).expect("a jump stands at the call or before it");
         let mut new = after[&start].near_branch_target();
         let mut step = || {
             let instruction = &detours[&new];
