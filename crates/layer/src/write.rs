@@ -6,6 +6,7 @@
 
 mod entry;
 mod pax;
+pub mod ustar;
 
 use tree::{Content, Kind, Node, NodeId, Output, Piece, Tree, Visit};
 

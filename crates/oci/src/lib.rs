@@ -11,6 +11,7 @@ mod manifest;
 mod media_type;
 mod platform;
 mod reference;
+mod script;
 
 pub use config::{Config, Execution, History, Rootfs};
 pub use descriptor::Descriptor;

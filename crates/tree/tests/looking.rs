@@ -129,3 +129,101 @@ fn only_contents_of_one_size_are_asked_for() {
     assert_eq!((asked, found.len()), (1, 3));
     assert!(matches!(&found[1].change, Changed::Changed { aspects, .. } if *aspects == [Aspect::Content]));
 }
+
+/// All files of a tree, and that each is what its path leads to.
+fn files(tree: &Tree) -> (Vec<String>, [u64; 3]) {
+    let mut files = tree.files(10_000);
+    let mut found = Vec::new();
+    while let Some((name, node)) = files.step().unwrap() {
+        let name = String::from_utf8(name.into()).unwrap();
+        assert_eq!(tree.find(&path(&name)), Ok(node), "{name}");
+        found.push(name);
+    }
+    let dropped = files.dropped();
+    (found, [dropped.dangling, dropped.loops, dropped.special])
+}
+
+fn check_files(names: &[&str], expected: &[&str], dropped: [u64; 3]) {
+    let (found, counts) = files(&tree(names));
+    assert_eq!(found, expected, "{names:?}");
+    assert_eq!(counts, dropped, "{names:?}");
+}
+
+#[test]
+fn links_become_what_they_lead_to() {
+    check_files(&["a/f:1", "g->a/f", "h=a/f"], &["a/f", "g", "h"], [0; 3]);
+    check_files(&["usr/bin/sh:1", "bin->usr/bin"], &["bin/sh", "usr/bin/sh"], [0; 3]);
+    check_files(&["a/f:1", "b/l->../../../a", "c->/b"], &["a/f", "b/l/f", "c/l/f"], [0; 3]);
+    // A link means what it means where it lies, not where its directory is visited.
+    check_files(&["a/b/l->../f", "a/f:1", "f:2", "x->a/b"], &["a/b/l", "a/f", "f", "x/l"], [0; 3]);
+    check_files(&["a->b", "b->c", "c->d/", "d/f:1", "e->a/f"], &["a/f", "b/f", "c/f", "d/f", "e"], [0; 3]);
+}
+
+#[test]
+fn links_that_lead_nowhere_are_dropped() {
+    check_files(&["a->b", "b->a", "c->/no", "f:1", "d->f/", "e->f/x"], &["f"], [5, 0, 0]);
+    check_files(&["d/X11->.", "d/f:1", "r->/", "s->..", "t->d/.."], &["d/f"], [0, 4, 0]);
+    check_files(&["a/b->../c", "c/d->../a", "c/f:1"], &["a/b/f", "c/f"], [0, 2, 0]);
+}
+
+#[test]
+fn there_is_an_end_to_links() {
+    // Each directory leads to the next one twice.
+    let mut names = vec!["40/f:1".to_string()];
+    for number in 0..40 {
+        names.extend(["a", "b"].map(|name| format!("{number}/{name}->../{}", number + 1)));
+    }
+    let tree = tree(&names.iter().map(String::as_str).collect::<Vec<_>>());
+    let mut files = tree.files(10_000);
+    let end = loop {
+        match files.step() {
+            Ok(Some(_)) => {}
+            end => break end.map(|_| ()),
+        }
+    };
+    assert_eq!(end, Err(unlade_tree::Endless { limit: 10_000 }));
+}
+
+/// What `find -L` makes of the same names.
+#[cfg(unix)]
+#[test]
+fn find_follows_the_same_links() {
+    #![allow(clippy::disallowed_methods, reason = "a judge is a process that works on files")]
+    let names = [
+        "usr/bin/sh:1",
+        "usr/bin/X11->.",
+        "usr/lib/x:1",
+        "bin->usr/bin",
+        "lib->usr/lib",
+        "lib64->usr/lib/../lib",
+        "a/b/c/f:1",
+        "a/b/up->../..",
+        "a/c->b/c",
+        "d->a/b",
+        "e->d/c/f",
+        "g->e",
+        "loop->loop",
+        "h->no",
+        "x/y->../x",
+    ];
+    let directory = tempfile::tempdir().unwrap();
+    for name in names {
+        let at = |name: &str| directory.path().join(name);
+        std::fs::create_dir_all(at(name.split(['-', ':']).next().unwrap()).parent().unwrap()).unwrap();
+        match name.split_once("->") {
+            Some((name, text)) => std::os::unix::fs::symlink(text, at(name)).unwrap(),
+            None => std::fs::write(at(name.trim_end_matches(":1")), "x").unwrap(),
+        }
+    }
+    let find = std::process::Command::new("find")
+        .args(["-L", ".", "-type", "f", "-printf", "%P\n"])
+        .current_dir(directory.path())
+        .output()
+        .unwrap();
+    let mut expected: Vec<String> =
+        String::from_utf8(find.stdout).unwrap().lines().map(String::from).collect();
+    expected.sort();
+    let (mut found, _) = files(&tree(&names));
+    found.sort();
+    assert_eq!(found, expected);
+}

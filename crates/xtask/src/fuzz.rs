@@ -18,8 +18,19 @@ use testkit::corpus::{target, workspace};
 use crate::shell::{self, cargo};
 
 /// The targets, in the order in which the data flows.
-pub(crate) const TARGETS: [&str; 10] =
-    ["reference", "documents", "challenge", "store", "layer", "apply", "ext4", "erofs", "dump", "composefs"];
+pub(crate) const TARGETS: [&str; 11] = [
+    "reference",
+    "documents",
+    "challenge",
+    "store",
+    "layer",
+    "apply",
+    "ext4",
+    "erofs",
+    "dump",
+    "composefs",
+    "elf",
+];
 
 /// Seconds of a run among the other tests.
 pub(crate) const SHORT: u32 = 10;

@@ -26,6 +26,7 @@ const NEEDED: &[(&str, &str)] = &[
     ("fsck.erofs", "erofs-utils"),
     ("mkfs.erofs", "erofs-utils"),
     ("faketime", "faketime"),
+    ("objdump", "binutils"),
     ("getcap", "libcap2-bin"),
     ("getfacl", "acl"),
     ("getfattr", "attr"),

@@ -127,25 +127,15 @@ impl Header {
     /// Splits the name into name and prefix where it is too long for one field, or else leaves as much of it as
     /// fits and says the rest in a record.
     fn name_fields(&mut self) {
-        let name = &self.name;
-        let room = field::NAME.len();
-        if name.len() <= room {
-            self.block[..name.len()].copy_from_slice(name);
-            return;
-        }
-        // The slash between the two is in neither; the last one of a directory is the name's.
-        let first = name.len() - room - 1;
-        let last = field::PREFIX.len().min(name.len() - 2);
-        let slash = (first..=last).find(|&at| name[at] == b'/' && at > 0);
-        match slash.filter(|_| first <= last) {
-            Some(slash) => {
-                let (prefix, name) = (&name[..slash], &name[slash + 1..]);
+        match split(&self.name) {
+            Some((prefix, name)) => {
                 self.block[field::PREFIX][..prefix.len()].copy_from_slice(prefix);
                 self.block[..name.len()].copy_from_slice(name);
             }
             None => {
-                self.block[field::NAME].copy_from_slice(&name[..room]);
-                self.records.push_name(b"path", name);
+                let room = field::NAME.len();
+                self.block[field::NAME].copy_from_slice(&self.name[..room]);
+                self.records.push_name(b"path", &self.name);
             }
         }
     }
@@ -158,8 +148,22 @@ impl Header {
     }
 }
 
+/// What of a name stands in the prefix, empty if it fits into one field, and what in the name; `None` if it fits into
+/// neither.
+pub(super) fn split(name: &[u8]) -> Option<(&[u8], &[u8])> {
+    let room = field::NAME.len();
+    if name.len() <= room {
+        return Some((b"", name));
+    }
+    // The slash between the two is in neither; the last one of a directory is the name's.
+    let first = name.len() - room - 1;
+    let last = field::PREFIX.len().min(name.len() - 2);
+    let slash = (first..=last).find(|&at| name[at] == b'/' && at > 0)?;
+    Some((&name[..slash], &name[slash + 1..]))
+}
+
 /// A header without a name, of POSIX's format.
-fn blank(typeflag: u8) -> [u8; BLOCK] {
+pub(super) fn blank(typeflag: u8) -> [u8; BLOCK] {
     let mut block = [0; BLOCK];
     block[field::TYPEFLAG] = typeflag;
     block[field::MAGIC].copy_from_slice(b"ustar\x0000");
@@ -170,7 +174,7 @@ fn blank(typeflag: u8) -> [u8; BLOCK] {
 }
 
 /// Fills a field with digits and a NUL, and tells whether the number fits.
-fn octal(field: &mut [u8], number: u64) -> bool {
+pub(super) fn octal(field: &mut [u8], number: u64) -> bool {
     let digits = field.len() - 1;
     if number >> (3 * digits) != 0 {
         return false;
@@ -183,7 +187,7 @@ fn octal(field: &mut [u8], number: u64) -> bool {
 }
 
 /// Six digits, a NUL and a blank, as everybody writes it.
-fn checksum(block: &mut [u8; BLOCK]) {
+pub(super) fn checksum(block: &mut [u8; BLOCK]) {
     block[field::CHECKSUM].fill(b' ');
     let sum: u32 = block.iter().map(|&b| u32::from(b)).sum();
     octal(&mut block[field::CHECKSUM][..7], u64::from(sum));
