@@ -9,6 +9,7 @@ mod image;
 mod keep;
 mod login;
 mod look;
+mod pack;
 mod push;
 mod shell;
 
@@ -29,6 +30,7 @@ pub(crate) use image::{LayerArgs, PullKind, SourceArgs};
 pub(crate) use keep::{Fsck, Gc, History, Images, Rm, Tag};
 pub(crate) use login::{Login, Logout};
 pub(crate) use look::{Dump, Inspect, Pull};
+pub(crate) use pack::Pack;
 pub(crate) use push::Push;
 pub(crate) use shell::{Completions, Man};
 
@@ -100,6 +102,7 @@ pub(crate) enum Command {
     Cat(Cat),
     Diff(Diff),
     Export(Box<Export>),
+    Pack(Box<Pack>),
     Dump(Dump),
     Login(Login),
     Logout(Logout),

@@ -16,6 +16,7 @@ mod inspect;
 mod login;
 mod ls;
 mod named;
+mod pack;
 mod pull;
 mod push;
 mod shared;
@@ -40,6 +41,7 @@ pub(crate) fn run(args: Args) -> Outcome {
         Command::Cat(command) => cat::run(&args.common, &command),
         Command::Diff(command) => diff::run(&args.common, &command),
         Command::Export(command) => export::run(&args.common, &command),
+        Command::Pack(command) => pack::run(&args.common, &command),
         Command::Dump(command) => dump::run(&command),
         Command::Login(command) => login::login(&args.common, &command),
         Command::Logout(command) => login::logout(&args.common, &command),

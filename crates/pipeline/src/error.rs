@@ -58,6 +58,9 @@ pub enum Error {
     /// The tree could not be written as a tarball or cpio archive.
     #[error("cannot write the archive")]
     Archive(#[source] layer::Error),
+    /// The image could not be packed for LiteBox.
+    #[error(transparent)]
+    Pack(#[from] crate::pack::PackError),
     /// The tree could not be written as a directory.
     #[error("cannot write the directory {}", path.display())]
     Directory {

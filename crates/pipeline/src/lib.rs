@@ -21,6 +21,7 @@ pub mod look;
 pub mod options;
 mod outlines;
 mod output;
+pub mod pack;
 mod pipe;
 pub mod prebuilt;
 mod press;

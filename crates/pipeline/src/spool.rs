@@ -29,6 +29,11 @@ impl Spool {
         Spool { files: (0..=layers).map(|_| OnceLock::new()).collect(), shared }
     }
 
+    /// The same, if contents may be asked for as often as one likes.
+    pub(crate) fn kept(self) -> Spool {
+        Spool { shared: true, ..self }
+    }
+
     /// The number of the layer that is made here.
     pub(crate) fn own_layer(&self) -> u32 {
         (self.files.len() - 1) as u32

@@ -18,4 +18,5 @@ pub mod registry;
 pub mod stack;
 pub mod tarball;
 pub mod tools;
+pub mod ustar;
 pub mod wear;

@@ -4,8 +4,8 @@
 use tree::{Content, Output};
 
 use super::entry::{blank, checksum, octal, split};
-use super::{file, front::Front};
 use crate::error::Error;
+use crate::front::Front;
 use crate::tar::{BLOCK, field};
 
 /// Owner and group of every file.
@@ -64,7 +64,8 @@ impl<'o> Writer<'o> {
     /// `Io` for what the output fails with.
     pub fn content(&mut self, header: &[u8; BLOCK], content: &Content) -> Result<(), Error> {
         self.front.bytes(header)?;
-        file(content, &mut self.front)
+        self.front.content(content)?;
+        self.front.pad(BLOCK as u64)
     }
 
     /// Adds a file of these bytes, behind its [`header`].
@@ -75,7 +76,7 @@ impl<'o> Writer<'o> {
     pub fn bytes(&mut self, header: &[u8; BLOCK], bytes: &[u8]) -> Result<(), Error> {
         self.front.bytes(header)?;
         self.front.bytes(bytes)?;
-        self.front.pad()
+        self.front.pad(BLOCK as u64)
     }
 
     /// Ends the tarball with two blocks of zeros, and gives its length in bytes.
