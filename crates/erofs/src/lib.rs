@@ -1,7 +1,8 @@
 //! Writes a tree as an EROFS filesystem.
 //!
 //! [`plan()`] decides where everything goes and gives a [`Layout`]: data that can be printed. Its
-//! [`write`](Layout::write) then puts metadata and contents to their places and decides nothing.
+//! [`write`](Layout::write) then puts metadata and contents to their places and decides nothing. [`Filesystem`] reads
+//! one, and shows it as text.
 //!
 //! With [`Options::compression`] contents come first: whoever has them lets a [`Press`] make clusters of the
 //! [`candidates()`], writes these where [`Pressed::add`] says, and hands that to [`plan_pressed()`].
@@ -15,9 +16,11 @@ mod dump;
 mod error;
 mod format;
 mod options;
+mod parse;
 mod plan;
 mod press;
 mod pressed;
+mod read;
 mod write;
 
 pub use compression::{Algorithm, ClusterSize, Compression};
@@ -27,3 +30,4 @@ pub use options::{BlockSize, Kernel, Label, Options, Tails};
 pub use plan::{Layout, plan, plan_pressed};
 pub use press::{Press, SEGMENT, Segment};
 pub use pressed::{Candidate, Pressed, Put, candidates};
+pub use read::{Filesystem, Place, ReadError};

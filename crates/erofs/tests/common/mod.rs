@@ -20,10 +20,10 @@ use contents::bytes_of;
 use expected::lines;
 use testkit::listing::{self, Kind as Type, Line};
 use testkit::tools::{command, run};
-use tree::{Content, Kind, Output, Span, Tree};
+use tree::{Content, Input, Kind, Output, Span, Tree};
 use unlade_erofs::{
-    Algorithm, BlockSize, ClusterSize, Compression, Layout, Options, Press, Pressed, SEGMENT, candidates,
-    plan_pressed,
+    Algorithm, BlockSize, ClusterSize, Compression, Filesystem, Layout, Options, Press, Pressed, ReadError,
+    SEGMENT, candidates, plan_pressed,
 };
 
 /// A sparse file, which notes what was put and checks that nothing is put twice.
@@ -56,6 +56,23 @@ impl Output for Disk {
         }
         self.file.write_all_at(&bytes_of(span), offset)
     }
+}
+
+/// A file that is read from any place.
+struct Bytes(File);
+
+impl Input for Bytes {
+    fn read(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        self.0.read_exact_at(buffer, offset)
+    }
+}
+
+/// What the product's reader says of a filesystem in a file.
+pub(crate) fn dump(path: &std::path::Path) -> Result<String, ReadError> {
+    let bytes = Bytes(File::open(path).unwrap());
+    let mut text = Vec::new();
+    Filesystem::open(&bytes)?.dump(&mut text)?;
+    Ok(String::from_utf8(text).unwrap())
 }
 
 /// A filesystem in a temporary file.
