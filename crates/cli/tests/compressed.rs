@@ -1,5 +1,5 @@
-//! Real images as compressed EROFS filesystems: what a kernel shows is what it shows of the ext4 filesystem of the same
-//! image, wherever one begins to read.
+//! Real images as compressed EROFS filesystems, and as one in which equal files are there once: what a kernel shows is what
+//! it shows of the ext4 filesystem of the same image, wherever one begins to read.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
@@ -55,25 +55,28 @@ fn assert_same_pieces(left: &Path, right: &Path, lines: &[listing::Line]) {
 
 /// Every image of the everyday corpus, with some options.
 fn all_equal(options: &[&str]) {
-    for image in corpus::IMAGES.iter().filter(|image| image.everyday) {
-        let scratch = tempfile::tempdir_in(corpus::target()).unwrap();
-        let ext4 = build(image, scratch.path(), "rootfs.ext4", &["--profile", "ro"]);
-        let erofs = build(image, scratch.path(), "rootfs.erofs", options);
-        let is_lz4 = options.iter().any(|option| option.starts_with("lz4"));
-        if is_lz4 {
-            // Debian 12's expands no other.
-            fsck_erofs(&erofs).unwrap();
-        }
-        let (ext4, mounted) = (Mount::read_only(&ext4).unwrap(), Mount::new(&erofs, "ro").unwrap());
-        // Before anything is in memory.
-        let read = testkit::erofs::list(&File::open(&erofs).unwrap()).unwrap();
-        assert_same_pieces(ext4.root(), mounted.root(), &read);
-        let mut expected = listing::list(ext4.root()).unwrap();
-        expected.retain(|line| line.path != b"lost+found");
-        for (who, found) in [("reader", read), ("kernel", listing::list(mounted.root()).unwrap())] {
-            let differences = listing::diff(&expected, &found);
-            assert!(differences.is_empty(), "{} {options:?}: {who}:\n{}", image.name, differences.join("\n"));
-        }
+    corpus::IMAGES.iter().filter(|image| image.everyday).for_each(|image| equal(image, options));
+}
+
+/// One image, with some options.
+fn equal(image: &corpus::Image, options: &[&str]) {
+    let scratch = tempfile::tempdir_in(corpus::target()).unwrap();
+    let ext4 = build(image, scratch.path(), "rootfs.ext4", &["--profile", "ro"]);
+    let erofs = build(image, scratch.path(), "rootfs.erofs", options);
+    let is_lz4 = options.iter().any(|option| option.starts_with("lz4"));
+    if is_lz4 || options == ["--dedupe"] {
+        // Debian 12's expands no other, and knows of no clusters that files share.
+        fsck_erofs(&erofs).unwrap();
+    }
+    let (ext4, mounted) = (Mount::read_only(&ext4).unwrap(), Mount::new(&erofs, "ro").unwrap());
+    // Before anything is in memory.
+    let read = testkit::erofs::list(&File::open(&erofs).unwrap()).unwrap();
+    assert_same_pieces(ext4.root(), mounted.root(), &read);
+    let mut expected = listing::list(ext4.root()).unwrap();
+    expected.retain(|line| line.path != b"lost+found");
+    for (who, found) in [("reader", read), ("kernel", listing::list(mounted.root()).unwrap())] {
+        let differences = listing::diff(&expected, &found);
+        assert!(differences.is_empty(), "{} {options:?}: {who}:\n{}", image.name, differences.join("\n"));
     }
 }
 
@@ -88,8 +91,13 @@ fn lz4_for_old_kernels() {
 }
 
 #[test]
+fn equal_files_once() {
+    equal(corpus::find("nginx").unwrap(), &["--dedupe"]);
+}
+
+#[test]
 fn zstd() {
-    all_equal(&["--compress", "zstd,1", "--erofs-min-kernel", "6.10"]);
+    all_equal(&["--compress", "zstd,1", "--dedupe", "--erofs-min-kernel", "6.10"]);
 }
 
 #[test]
@@ -99,7 +107,9 @@ fn deflate() {
 
 #[test]
 fn the_same_bytes_for_everybody() {
-    for options in [&["--compress", "lz4"][..], &["--compress", "zstd,1", "--erofs-min-kernel", "6.10"]] {
+    for options in
+        [&["--compress", "lz4", "--dedupe"][..], &["--compress", "zstd,1", "--erofs-min-kernel", "6.10"]]
+    {
         alike::alike(Path::new(UNLADE), corpus::find("nginx").unwrap(), ".erofs", options).unwrap();
     }
 }

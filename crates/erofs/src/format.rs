@@ -54,8 +54,8 @@ pub(crate) mod incompat {
     pub(crate) const DEVICE_TABLE: u32 = 0x8;
     /// [`super::TAILS_SINCE`]
     pub(crate) const ZTAILPACKING: u32 = 0x10;
-    /// Ends of files in the packed inode; clusters of which not all is wanted.
-    pub(crate) const FRAGMENTS: u32 = 0x20;
+    /// Clusters that several files have ([`super::DEDUPE_SINCE`]); ends of files in the packed inode.
+    pub(crate) const DEDUPE: u32 = 0x20;
     /// Long prefixes of attributes' names.
     pub(crate) const XATTR_PREFIXES: u32 = 0x40;
 }
@@ -74,7 +74,7 @@ pub(crate) const FEATURES: [&[(u32, &str)]; 2] = [
         (incompat::CHUNKED_FILE, "chunked_file"),
         (incompat::DEVICE_TABLE, "device_table"),
         (incompat::ZTAILPACKING, "ztailpacking"),
-        (incompat::FRAGMENTS, "fragments"),
+        (incompat::DEDUPE, "dedupe_or_fragments"),
         (incompat::XATTR_PREFIXES, "xattr_prefixes"),
     ],
 ];
@@ -85,6 +85,8 @@ pub(crate) const CHUNKS_SINCE: Kernel = Kernel::new(5, 15);
 pub(crate) const CLUSTERS_SINCE: Kernel = Kernel::new(5, 13);
 /// The first kernel that reads compressed ends of files behind inodes.
 pub(crate) const TAILS_SINCE: Kernel = Kernel::new(5, 17);
+/// The first kernel that reads clusters which several files have.
+pub(crate) const DEDUPE_SINCE: Kernel = Kernel::new(6, 1);
 /// The first kernel that expands DEFLATE.
 pub(crate) const DEFLATE_SINCE: Kernel = Kernel::new(6, 6);
 /// The first kernel that expands Zstandard.

@@ -73,7 +73,7 @@ impl Filesystem<'_> {
     /// The inode that holds what is not of one file.
     pub(super) fn packed(&self) -> Option<u64> {
         let nid = self.superblock.packed_nid.get();
-        let has = self.has(incompat::FRAGMENTS) || self.has(incompat::XATTR_PREFIXES);
+        let has = self.has(incompat::DEDUPE) || self.has(incompat::XATTR_PREFIXES);
         (has && nid != 0).then_some(nid)
     }
 }

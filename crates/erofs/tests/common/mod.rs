@@ -23,7 +23,7 @@ use testkit::tools::{command, run};
 use tree::{Content, Input, Kind, Output, Span, Tree};
 use unlade_erofs::{
     Algorithm, BlockSize, ClusterSize, Compression, Filesystem, Layout, Options, Press, Pressed, ReadError,
-    SEGMENT, candidates, plan_pressed,
+    SEGMENT, Sharing, candidates, plan_pressed, sharable,
 };
 
 /// A sparse file, which notes what was put and checks that nothing is put twice.
@@ -105,7 +105,20 @@ pub(crate) fn build(tree: &Tree, options: &Options) -> Image {
 fn press(tree: &Tree, options: &Options, disk: &mut Disk) -> Pressed {
     let mut pressed = Pressed::new(options, TAILS);
     let mut press = options.compression.map(|compression| Press::new(&compression, options));
+    if options.sharing == Sharing::Files {
+        // Equal spans are enough for a test.
+        let mut first = BTreeMap::new();
+        for file in sharable(tree, options) {
+            match *first.entry(file.source).or_insert(file.node) {
+                node if node == file.node => {}
+                node => pressed.share(file.node, node),
+            }
+        }
+    }
     for candidate in candidates(tree, options, |_| false).unwrap() {
+        if pressed.is_shared(candidate.node) {
+            continue;
+        }
         let Kind::File(content) = &tree.node(candidate.node).kind else { unreachable!() };
         let bytes = contents::bytes_in(content);
         let mut segments = bytes.chunks(SEGMENT as usize).peekable();
