@@ -11,6 +11,7 @@ mod dump;
 mod error;
 mod inodes;
 mod prefixes;
+mod slots;
 mod xattrs;
 
 use tree::{Input, Time};
