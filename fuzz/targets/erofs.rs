@@ -8,6 +8,7 @@ mod contents;
 #[path = "../../crates/erofs/tests/common/expected.rs"]
 mod expected;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::process::Command;
@@ -15,7 +16,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use erofs::{
     Algorithm, BlockSize, ClusterSize, Compression, Error, Kernel, Label, Options, Press, Pressed, SEGMENT,
-    Tails,
+    Sharing, Tails,
 };
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
@@ -78,8 +79,9 @@ fn check(tree: &Tree, options: &Options) {
     assert!(differences.is_empty(), "{}", differences.join("\n"));
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let is_read = options.compression.is_none_or(|compression| {
-        // By Debian 12's.
+        // By Debian 12's, which knows of no clusters that files share.
         matches!(compression.algorithm, Algorithm::Lz4 | Algorithm::Lz4hc(_))
+            && options.sharing == Sharing::None
     });
     if is_read
         && options.block_size == BlockSize::B4096
@@ -117,9 +119,15 @@ fn make_compressible(change: &mut Change) {
 /// Compresses what can be, and puts it where it goes.
 fn press(tree: &Tree, options: &Options, memory: &mut Memory) -> Pressed {
     let mut pressed = Pressed::new(options, TAILS);
+    if options.sharing == Sharing::Files {
+        share(tree, options, &mut pressed);
+    }
     let Some(compression) = options.compression else { return pressed };
     let mut press = Press::new(&compression, options);
     for candidate in erofs::candidates(tree, options, |_| false).expect("the options were checked") {
+        if pressed.is_shared(candidate.node) {
+            continue;
+        }
         let Kind::File(content) = &tree.node(candidate.node).kind else { unreachable!("it is a file") };
         let bytes = contents::bytes_in(content);
         let mut segments = bytes.chunks(SEGMENT as usize).peekable();
@@ -133,6 +141,18 @@ fn press(tree: &Tree, options: &Options, memory: &mut Memory) -> Pressed {
         }
     }
     pressed
+}
+
+/// Says which files are equal.
+fn share(tree: &Tree, options: &Options, pressed: &mut Pressed) {
+    let mut first = BTreeMap::new();
+    for file in erofs::sharable(tree, options) {
+        let Kind::File(content) = &tree.node(file.node).kind else { unreachable!("it is a file") };
+        match *first.entry(contents::bytes_in(content)).or_insert(file.node) {
+            node if node == file.node => {}
+            node => pressed.share(file.node, node),
+        }
+    }
 }
 
 fn options(u: &mut Unstructured<'_>) -> Result<Options> {
@@ -151,6 +171,7 @@ fn options(u: &mut Unstructured<'_>) -> Result<Options> {
         min_kernel: *u.choose(&kernels)?.as_ref().expect("they are versions"),
         block_size: *u.choose(&[BlockSize::B4096, BlockSize::B512, BlockSize::B1024, BlockSize::B2048])?,
         tails: *u.choose(&[Tails::Inline, Tails::Blocks])?,
+        sharing: *u.choose(&[Sharing::None, Sharing::Files])?,
         compression,
         label: Label::parse(b"fuzz").expect("it is short"),
         uuid: u.arbitrary()?,

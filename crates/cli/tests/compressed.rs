@@ -1,5 +1,5 @@
-//! Real images as compressed EROFS filesystems: what a kernel shows is what it shows of the ext4 filesystem of the same
-//! image, wherever one begins to read.
+//! Real images as compressed EROFS filesystems, and as one in which equal files are there once: what a kernel shows is what
+//! it shows of the ext4 filesystem of the same image, wherever one begins to read.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
@@ -53,12 +53,13 @@ fn assert_same_pieces(left: &Path, right: &Path, lines: &[listing::Line]) {
     }
 }
 
-/// All algorithms, and what the oldest kernels read.
-const WAYS: [&[&str]; 4] = [
+/// All algorithms, what the oldest kernels read, and equal files once.
+const WAYS: [&[&str]; 5] = [
     &["--compress", "lz4"],
     &["--compress", "lz4hc,3", "--erofs-min-kernel", "5.4"],
-    &["--compress", "zstd,1", "--erofs-min-kernel", "6.10"],
+    &["--compress", "zstd,1", "--dedupe", "--erofs-min-kernel", "6.10"],
     &["--compress", "deflate,1", "--erofs-min-kernel", "6.6"],
+    &["--dedupe"],
 ];
 
 /// Images of the everyday corpus, in all ways.
@@ -71,8 +72,8 @@ fn all_equal(is_meant: fn(&str) -> bool) {
         expected.retain(|line| line.path != b"lost+found");
         for options in WAYS {
             let erofs = build(image, scratch.path(), "rootfs.erofs", options);
-            if options[1].starts_with("lz4") {
-                // Debian 12's expands no other.
+            if options == ["--dedupe"] || options[1].starts_with("lz4") {
+                // Debian 12's expands no other, and knows of no clusters that files share.
                 fsck_erofs(&erofs).unwrap();
             }
             let mounted = Mount::new(&erofs, "ro").unwrap();
@@ -105,7 +106,9 @@ fn others_in_every_way() {
 
 #[test]
 fn the_same_bytes_for_everybody() {
-    for options in [&["--compress", "lz4"][..], &["--compress", "zstd,1", "--erofs-min-kernel", "6.10"]] {
+    for options in
+        [&["--compress", "lz4", "--dedupe"][..], &["--compress", "zstd,1", "--erofs-min-kernel", "6.10"]]
+    {
         alike::alike(Path::new(UNLADE), corpus::find("nginx").unwrap(), ".erofs", options).unwrap();
     }
 }

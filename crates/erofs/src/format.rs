@@ -37,20 +37,47 @@ pub(crate) mod compat {
     pub(crate) const MTIME: u32 = 0x2;
     /// Linux 6.6.
     pub(crate) const XATTR_FILTER: u32 = 0x4;
+    /// Prefixes of attributes' names lie where inodes do, and not in the packed inode. Linux 6.17.
+    pub(crate) const PLAIN_XATTR_PREFIXES: u32 = 0x10;
 }
 
-/// Incompatible features: a system that does not know them must not mount.
+/// Incompatible features: a system that does not know them must not mount. Some bits mean two of one kernel.
 pub(crate) mod incompat {
     /// Compressed data end with their cluster, and zeros stand in front of them.
     pub(crate) const ZERO_PADDING: u32 = 0x1;
     /// Behind the superblock stands what each algorithm wants to know; clusters have several blocks.
     /// [`super::CLUSTERS_SINCE`]
     pub(crate) const COMPR_CFGS: u32 = 0x2;
-    /// [`super::TAILS_SINCE`]
-    pub(crate) const ZTAILPACKING: u32 = 0x10;
     /// [`super::CHUNKS_SINCE`]
     pub(crate) const CHUNKED_FILE: u32 = 0x4;
+    /// More devices; heads of a second kind.
+    pub(crate) const DEVICE_TABLE: u32 = 0x8;
+    /// [`super::TAILS_SINCE`]
+    pub(crate) const ZTAILPACKING: u32 = 0x10;
+    /// Clusters that several files have ([`super::DEDUPE_SINCE`]); ends of files in the packed inode.
+    pub(crate) const DEDUPE: u32 = 0x20;
+    /// Long prefixes of attributes' names.
+    pub(crate) const XATTR_PREFIXES: u32 = 0x40;
 }
+
+/// Names of features by their bits, compatible and incompatible ones, as erofs-utils has them.
+pub(crate) const FEATURES: [&[(u32, &str)]; 2] = [
+    &[
+        (compat::SB_CHKSUM, "sb_csum"),
+        (compat::MTIME, "mtime"),
+        (compat::XATTR_FILTER, "xattr_filter"),
+        (compat::PLAIN_XATTR_PREFIXES, "plain_xattr_pfx"),
+    ],
+    &[
+        (incompat::ZERO_PADDING, "0padding"),
+        (incompat::COMPR_CFGS, "compr_cfgs"),
+        (incompat::CHUNKED_FILE, "chunked_file"),
+        (incompat::DEVICE_TABLE, "device_table"),
+        (incompat::ZTAILPACKING, "ztailpacking"),
+        (incompat::DEDUPE, "dedupe_or_fragments"),
+        (incompat::XATTR_PREFIXES, "xattr_prefixes"),
+    ],
+];
 
 /// The first kernel that reads files in chunks, holes among them.
 pub(crate) const CHUNKS_SINCE: Kernel = Kernel::new(5, 15);
@@ -58,6 +85,8 @@ pub(crate) const CHUNKS_SINCE: Kernel = Kernel::new(5, 15);
 pub(crate) const CLUSTERS_SINCE: Kernel = Kernel::new(5, 13);
 /// The first kernel that reads compressed ends of files behind inodes.
 pub(crate) const TAILS_SINCE: Kernel = Kernel::new(5, 17);
+/// The first kernel that reads clusters which several files have.
+pub(crate) const DEDUPE_SINCE: Kernel = Kernel::new(6, 1);
 /// The first kernel that expands DEFLATE.
 pub(crate) const DEFLATE_SINCE: Kernel = Kernel::new(6, 6);
 /// The first kernel that expands Zstandard.
@@ -117,6 +146,15 @@ pub(crate) struct Lz4Configuration {
     pub(crate) reserved: [u8; 10],
 }
 
+/// `struct z_erofs_lzma_cfgs`.
+#[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned, Clone)]
+#[repr(C)]
+pub(crate) struct LzmaConfiguration {
+    pub(crate) dict_size: le::U32,
+    pub(crate) format: le::U16,
+    pub(crate) reserved: [u8; 8],
+}
+
 /// `struct z_erofs_deflate_cfgs`.
 #[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned, Clone)]
 #[repr(C)]
@@ -140,8 +178,23 @@ pub(crate) const ZSTD_WINDOW_BITS_MIN: u8 = 10;
 
 const _: () = {
     assert!(size_of::<Lz4Configuration>() == 14 && size_of::<DeflateConfiguration>() == 6);
-    assert!(size_of::<ZstdConfiguration>() == 6);
+    assert!(size_of::<ZstdConfiguration>() == 6 && size_of::<LzmaConfiguration>() == 14);
 };
+
+/// `struct erofs_deviceslot`: another device with blocks of files.
+#[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned, Clone)]
+#[repr(C)]
+pub(crate) struct DeviceSlot {
+    pub(crate) tag: [u8; 64],
+    pub(crate) blocks: le::U32,
+    /// Where the device's blocks come among those of all, if they do.
+    pub(crate) uniaddr: le::U32,
+    pub(crate) reserved: [u8; 56],
+}
+
+pub(crate) const DEVICE_SLOT_SIZE: u64 = size_of::<DeviceSlot>() as u64;
+
+const _: () = assert!(DEVICE_SLOT_SIZE == 128 && offset_of!(DeviceSlot, blocks) == 64);
 
 /// `struct erofs_inode_compact`: of a file whose time is the superblock's, with small numbers.
 #[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned, Clone)]
@@ -191,10 +244,17 @@ pub(crate) const FORMAT_LAYOUT_SHIFT: u32 = 1;
 pub(crate) const LAYOUT_PLAIN: u16 = 0;
 /// `EROFS_INODE_FLAT_INLINE`: the last, incomplete block behind the inode, the others consecutive.
 pub(crate) const LAYOUT_INLINE: u16 = 2;
+/// `EROFS_INODE_COMPRESSED_FULL`: in clusters, with an index of eight bytes for each logical one.
+pub(crate) const LAYOUT_COMPRESSED_FULL: u16 = 1;
 /// `EROFS_INODE_COMPRESSED_COMPACT`: in clusters, with an index in packs.
 pub(crate) const LAYOUT_COMPRESSED: u16 = 3;
 /// `EROFS_INODE_CHUNK_BASED`: in chunks of equal length, each anywhere or nowhere.
 pub(crate) const LAYOUT_CHUNKS: u16 = 4;
+
+/// The format of chunks: how many times larger than a block they are, as a power of two, and whether their addresses
+/// say on which device.
+pub(crate) const CHUNK_FORMAT_BITS: u32 = 0x1f;
+pub(crate) const CHUNK_FORMAT_INDEXES: u32 = 0x20;
 
 pub(crate) const S_IFIFO: u16 = 0o010_000;
 pub(crate) const S_IFCHR: u16 = 0o020_000;
@@ -228,6 +288,18 @@ pub(crate) struct XattrEntry {
     pub(crate) name_index: u8,
     pub(crate) value_size: le::U16,
 }
+
+/// Prefixes of attributes' names by number, those first that are to be tried first.
+pub(crate) const PREFIXES: [(u8, &[u8]); 6] = [
+    (6, b"security."),
+    (5, b"lustre."),
+    (4, b"trusted."),
+    (3, b"system.posix_acl_default"),
+    (2, b"system.posix_acl_access"),
+    (1, b"user."),
+];
+/// The rest of a prefix's number is that of a longer one (`EROFS_XATTR_LONG_PREFIX`).
+pub(crate) const LONG_PREFIX: u8 = 0x80;
 
 /// Entries and numbers of shared ones lie at multiples of so many bytes.
 pub(crate) const XATTR_ALIGN: usize = 4;
@@ -272,7 +344,14 @@ pub(crate) mod advise {
     pub(crate) const BIG_PCLUSTERS: u16 = 0x2 | 0x4;
     /// The last cluster lies behind the index.
     pub(crate) const INLINE_PCLUSTER: u16 = 0x8;
+    /// Clusters that are not compressed lie as if they began with a block of the file.
+    pub(crate) const INTERLACED_PCLUSTER: u16 = 0x10;
+    /// The end of the file lies in the packed inode.
+    pub(crate) const FRAGMENT_PCLUSTER: u16 = 0x20;
 }
+
+/// The bit of [`MapHeader::clusterbits`] that makes the header the place of the whole file in the packed inode.
+pub(crate) const FRAGMENT_INODE: u8 = 0x80;
 
 /// `Z_EROFS_LI_D0_CBLKCNT`: a distance that is none, but a number of blocks.
 pub(crate) const IS_BLOCKS: u16 = 0x800;
@@ -280,5 +359,6 @@ pub(crate) const IS_BLOCKS: u16 = 0x800;
 pub(crate) const CLUSTER_PLAIN: u16 = 0;
 pub(crate) const CLUSTER_HEAD: u16 = 1;
 pub(crate) const CLUSTER_NONHEAD: u16 = 2;
+pub(crate) const CLUSTER_HEAD2: u16 = 3;
 
 const _: () = assert!(size_of::<MapHeader>() == 8 && offset_of!(MapHeader, algorithmtype) == 6);

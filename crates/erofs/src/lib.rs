@@ -1,10 +1,12 @@
 //! Writes a tree as an EROFS filesystem.
 //!
 //! [`plan()`] decides where everything goes and gives a [`Layout`]: data that can be printed. Its
-//! [`write`](Layout::write) then puts metadata and contents to their places and decides nothing.
+//! [`write`](Layout::write) then puts metadata and contents to their places and decides nothing. [`Filesystem`] reads
+//! one, and shows it as text.
 //!
 //! With [`Options::compression`] contents come first: whoever has them lets a [`Press`] make clusters of the
-//! [`candidates()`], writes these where [`Pressed::add`] says, and hands that to [`plan_pressed()`].
+//! [`candidates()`], writes these where [`Pressed::add`] says, and hands that to [`plan_pressed()`]. With
+//! [`Options::sharing`] it looks before that which of the [`sharable()`] files are equal.
 //!
 #![doc = include_str!("../../../docs/formats/erofs.md")]
 
@@ -15,15 +17,18 @@ mod dump;
 mod error;
 mod format;
 mod options;
+mod parse;
 mod plan;
 mod press;
 mod pressed;
+mod read;
 mod write;
 
 pub use compression::{Algorithm, ClusterSize, Compression};
 pub use dump::Dump;
 pub use error::Error;
-pub use options::{BlockSize, Kernel, Label, Options, Tails};
+pub use options::{BlockSize, Kernel, Label, Options, Sharing, Tails};
 pub use plan::{Layout, plan, plan_pressed};
 pub use press::{Press, SEGMENT, Segment};
-pub use pressed::{Candidate, Pressed, Put, candidates};
+pub use pressed::{Candidate, Pressed, Put, candidates, sharable};
+pub use read::{Filesystem, Place, ReadError};

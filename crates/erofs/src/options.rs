@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::format::{CLUSTERS_SINCE, SMALL_BLOCKS_SINCE};
+use crate::format::{CLUSTERS_SINCE, DEDUPE_SINCE, SMALL_BLOCKS_SINCE};
 use crate::{Algorithm, ClusterSize, Compression, Error};
 
 /// What the caller decides. Everything else follows from the tree.
@@ -21,6 +21,8 @@ pub struct Options {
     pub block_size: BlockSize,
     /// Where the ends of files lie.
     pub tails: Tails,
+    /// What files that are equal have in common.
+    pub sharing: Sharing,
     /// How contents are compressed, if they are.
     pub compression: Option<Compression>,
     /// The volume's name.
@@ -35,6 +37,7 @@ impl Default for Options {
             min_kernel: Kernel::DEFAULT,
             block_size: BlockSize::B4096,
             tails: Tails::Inline,
+            sharing: Sharing::None,
             compression: None,
             label: Label::default(),
             // "unlade" in a UUID of version 8.
@@ -61,6 +64,9 @@ impl Options {
         }
         if cluster > ClusterSize::BLOCK {
             needs("clusters of more than 4096 bytes", CLUSTERS_SINCE)?;
+        }
+        if self.sharing == Sharing::Files {
+            needs("compressed files that share their clusters", DEDUPE_SINCE)?;
         }
         if self.block_size != BlockSize::B4096 {
             return Err(Error::Option { what: "only a filesystem with blocks of 4096 bytes is compressed" });
@@ -149,6 +155,16 @@ pub enum Tails {
     Inline,
     /// In blocks of their own: every file can be mapped directly (DAX) or cloned.
     Blocks,
+}
+
+/// What files that are equal have in common. Who plans says which are: [`Pressed::share`](crate::Pressed::share).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Sharing {
+    /// Nothing: each has blocks of its own.
+    #[default]
+    None,
+    /// Their whole blocks or clusters. Of compressed files Linux 6.1 reads that.
+    Files,
 }
 
 /// A volume's name: at most 15 bytes, none of them NUL.

@@ -10,7 +10,9 @@ pub(crate) mod xattrs;
 
 use tree::Tree;
 
-use crate::format::{CHUNKS_SINCE, CLUSTERS_SINCE, SMALL_BLOCKS_SINCE, TAILS_SINCE, compat, incompat};
+use crate::format::{
+    CHUNKS_SINCE, CLUSTERS_SINCE, DEDUPE_SINCE, SMALL_BLOCKS_SINCE, TAILS_SINCE, compat, incompat,
+};
 use crate::plan::place::{Placed, place};
 use crate::plan::survey::{Data, Survey, survey};
 use crate::pressed::{File, Pressed};
@@ -87,6 +89,7 @@ impl Layout {
             (self.has_chunks(), CHUNKS_SINCE),
             (self.has_big_clusters(), CLUSTERS_SINCE),
             (self.has_tails(), TAILS_SINCE),
+            (self.has_shared_clusters(), DEDUPE_SINCE),
         ];
         let used = since.into_iter().filter(|(used, _)| *used).map(|(_, kernel)| kernel);
         used.chain(self.algorithm().map(Algorithm::since)).max().unwrap_or(Kernel::FIRST)
@@ -111,6 +114,15 @@ impl Layout {
         self.survey.inodes.iter().any(|inode| matches!(inode.data, Data::Pressed { tail: 1.., .. }))
     }
 
+    /// Whether some cluster belongs to two files. Kernels read blocks that are not compressed as often as they like.
+    fn has_shared_clusters(&self) -> bool {
+        self.survey.inodes.iter().any(|inode| {
+            matches!(inode.data, Data::Pressed { .. })
+                && self.pressed.twin(inode.node).is_some()
+                && self.pressed.file(inode.node).is_some_and(|file| file.blocks > 0)
+        })
+    }
+
     fn has_chunks(&self) -> bool {
         self.survey.inodes.iter().any(|inode| matches!(inode.data, Data::Chunks(_)))
     }
@@ -131,6 +143,9 @@ impl Layout {
         }
         if self.has_tails() {
             features.incompat |= incompat::ZTAILPACKING;
+        }
+        if self.has_shared_clusters() {
+            features.incompat |= incompat::DEDUPE;
         }
         features
     }

@@ -23,6 +23,10 @@ pub(crate) const WINDOW_BITS: u8 = 20;
 /// Most bytes of a compressed end that lies behind its inode. Less than a block by what an inode and its map need.
 const TAIL_MAX: usize = 3584;
 
+/// So many bytes of a segment that did not become shorter, cluster by cluster, and as many more are left as they are
+/// before the next attempt: to learn nothing from a whole film would take longer than all else.
+const HOPELESS: usize = 512 << 10;
+
 /// What some bytes of a file became.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Extent {
@@ -116,7 +120,7 @@ impl Press {
     pub fn press(&mut self, bytes: &[u8], last: bool) -> Segment {
         let mut segment = Segment::default();
         self.encoder.begin();
-        let mut rest = bytes;
+        let (mut rest, mut failed) = (bytes, 0);
         while !rest.is_empty() {
             let Fitted { taken, made } = self.encoder.fit(rest, &mut self.room);
             if last && self.tails && taken == rest.len() && self.end(rest, made, &mut segment) {
@@ -124,10 +128,14 @@ impl Press {
             }
             let length = if is_worth(taken, made) {
                 segment.put_compressed(taken, &self.room[..made]);
+                failed = 0;
                 taken
             } else {
                 // What did not fit better will not in parts.
-                let length = (taken.max(self.room.len()) / BLOCK * BLOCK).min(rest.len());
+                let length = taken.max(self.room.len()) / BLOCK * BLOCK;
+                failed += length;
+                let left = if failed < HOPELESS { length } else { length + HOPELESS };
+                let length = left.min(rest.len());
                 segment.put_plain(&rest[..length]);
                 length
             };
@@ -181,4 +189,30 @@ fn is_worth(taken: usize, made: usize) -> bool {
 /// Whether the compressed end of a file may lie behind its inode.
 pub(crate) fn may_have_tails(kernel: Kernel, tails: Tails) -> bool {
     kernel >= TAILS_SINCE && tails == Tails::Inline
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Algorithm, ClusterSize};
+
+    #[test]
+    fn hope_returns() {
+        let mut state = 1u64;
+        let noise = std::iter::repeat_with(|| {
+            state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+            (state >> 56) as u8
+        });
+        let mut bytes: Vec<u8> = noise.take(2 << 20).collect();
+        bytes.resize(SEGMENT as usize, 7);
+        for cluster in [4096, 65_536, 1 << 20].map(|bytes| ClusterSize::new(bytes).unwrap()) {
+            let compression = Compression { algorithm: Algorithm::Lz4, cluster };
+            let segment = Press::new(&compression, &Options::default()).press(&bytes, false);
+            let plain = segment.extents.iter().filter(|extent| extent.plain);
+            let plain: u32 = plain.map(|extent| extent.length).sum();
+            assert!((1 << 20..3 << 20).contains(&plain), "{cluster:?}: {plain}");
+            let length: u32 = segment.extents.iter().map(|extent| extent.length).sum();
+            assert_eq!(u64::from(length), SEGMENT);
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! What was compressed: which files, and where their clusters lie.
+//! What was compressed: which files, and where their clusters lie; and which files are equal.
 
 use std::collections::BTreeMap;
 
@@ -73,6 +73,25 @@ pub fn candidates(
     Ok(found)
 }
 
+/// The files of `tree` that have a block or more which an equal file could have, too, in the order in which the layers
+/// hold them: those without holes.
+pub fn sharable(tree: &Tree, options: &Options) -> Vec<Candidate> {
+    let least = u64::from(options.block_size.bytes());
+    let mut seen = vec![false; tree.table_length()];
+    let mut found = Vec::new();
+    let mut walk = tree.walk();
+    while let Some(visit) = walk.step() {
+        if let Kind::File(Content::Whole(source)) = tree.node(visit.node).kind
+            && source.length >= least
+            && !std::mem::replace(&mut seen[visit.node.index()], true)
+        {
+            found.push(Candidate { node: visit.node, size: source.length, source });
+        }
+    }
+    found.sort_unstable_by_key(|file| (file.source, file.node));
+    found
+}
+
 /// A compressed file.
 #[derive(Debug, Clone)]
 pub(crate) struct File {
@@ -119,6 +138,8 @@ impl File {
 pub struct Pressed {
     tails: Tails,
     files: BTreeMap<NodeId, File>,
+    /// By files that are equal to another one: which.
+    twins: BTreeMap<NodeId, NodeId>,
     next: u64,
     /// Where the next end of a file goes.
     tails_at: Span,
@@ -129,7 +150,23 @@ impl Pressed {
     /// contents.
     pub fn new(options: &Options, tails_layer: u32) -> Pressed {
         let tails_at = Span { layer: tails_layer, offset: 0, length: 0 };
-        Pressed { tails: options.tails, files: BTreeMap::new(), next: 1, tails_at }
+        Pressed { tails: options.tails, files: BTreeMap::new(), twins: BTreeMap::new(), next: 1, tails_at }
+    }
+
+    /// Says that a file holds the same bytes as another one, which itself is not said to be like a third: of both the
+    /// blocks lie there once. It need not be a candidate any more.
+    pub fn share(&mut self, node: NodeId, other: NodeId) {
+        self.twins.insert(node, other);
+    }
+
+    /// Whether a file is said to be like another one.
+    pub fn is_shared(&self, node: NodeId) -> bool {
+        self.twins.contains_key(&node)
+    }
+
+    /// The file that has a file's blocks.
+    pub(crate) fn twin(&self, node: NodeId) -> Option<NodeId> {
+        self.twins.get(&node).copied()
     }
 
     /// Takes the next segment of a file, and says where its parts go. `None` if the file had better stay as it is: it
@@ -182,7 +219,7 @@ impl Pressed {
     }
 
     pub(crate) fn file(&self, node: NodeId) -> Option<&File> {
-        self.files.get(&node)
+        self.files.get(&self.twin(node).unwrap_or(node))
     }
 
     pub(crate) fn files(&self) -> impl Iterator<Item = &File> {

@@ -29,6 +29,7 @@ mod publish;
 pub mod pull;
 pub mod reuse;
 pub mod scratch;
+mod share;
 mod sieve;
 pub mod source;
 mod spool;

@@ -3,7 +3,7 @@
 use std::io::{Error as IoError, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-use erofs::{Compression, Tails};
+use erofs::{Compression, Sharing, Tails};
 use ext4::{Headroom, Inodes, Profile, Size};
 
 use crate::directory;
@@ -206,10 +206,16 @@ pub struct Erofs {
 impl Erofs {
     fn spelled(&self) -> String {
         // The identifier among the options is derived from this text. What else there is has a word here.
-        let erofs::Options { min_kernel, block_size, tails, compression, label, uuid: _ } = &self.options;
+        let erofs::Options { min_kernel, block_size, tails, sharing, compression, label, uuid: _ } =
+            &self.options;
         let tails = match tails {
             Tails::Inline => "inline",
             Tails::Blocks => "blocks",
+        };
+        // A later option, so that builds without it keep their spelling.
+        let sharing = match sharing {
+            Sharing::None => "",
+            Sharing::Files => " sharing=files",
         };
         let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         let mut compressed = compression.as_ref().map_or_else(String::new, spelled_compression);
@@ -218,7 +224,7 @@ impl Erofs {
             globs.for_each(|glob| compressed += &format!(" exclude={}", hex(glob.to_string().as_bytes())));
         }
         format!(
-            "min-kernel={min_kernel} block-size={} tails={tails}{compressed} label={} uuid={}{}",
+            "min-kernel={min_kernel} block-size={} tails={tails}{sharing}{compressed} label={} uuid={}{}",
             block_size.bytes(),
             hex(label.as_bytes()),
             self.uuid.map_or("derived".into(), |uuid| hex(&uuid)),
@@ -273,8 +279,12 @@ pub(crate) fn check_target(options: &Options, target: &Target<'_>) -> Result<(),
 /// must not look like a filesystem before it is one, and the writer puts its mark last.
 pub(crate) fn may_place(options: &Options, target: &Target<'_>) -> Result<bool, Error> {
     match (&options.format, target) {
-        // Compressed contents have no place before they are compressed.
-        (Format::Erofs(erofs), _) if erofs.options.compression.is_some() => Ok(false),
+        // Compressed contents have no place before they are compressed, nor files before it is known which are equal.
+        (Format::Erofs(erofs), _)
+            if erofs.options.compression.is_some() || erofs.options.sharing != Sharing::None =>
+        {
+            Ok(false)
+        }
         (Format::Tar(packing) | Format::Cpio(packing), _) if *packing != Packing::None => Ok(false),
         (Format::Directory, _) | (_, Target::Stream(_)) => Ok(false),
         (_, Target::Path(path)) => {
@@ -344,6 +354,15 @@ mod tests {
             format!(
                 "erofs min-kernel=6.1 block-size=4096 tails=inline compress=lz4hc,9 cluster=65536 exclude=2a2e61 label= \
                  uuid=derived {read}"
+            )
+        );
+        let mut shared = Erofs::default();
+        shared.options.sharing = Sharing::Files;
+        let shared = Options { format: Format::Erofs(shared), ..usual.clone() };
+        assert_eq!(
+            shared.spelled(),
+            format!(
+                "erofs min-kernel=6.1 block-size=4096 tails=inline sharing=files label= uuid=derived {read}"
             )
         );
         // What bounds or speeds up a build is not in it.

@@ -26,8 +26,6 @@ pub(crate) enum Fault {
     Spool(io::Error),
     /// The output's.
     Output(io::Error),
-    /// The options'.
-    Options(erofs::Error),
 }
 
 /// What contents became, and of how many bytes.
@@ -36,23 +34,28 @@ pub(crate) struct Done {
     pub(crate) bytes: u64,
 }
 
-/// Compresses what can be compressed of a tree's contents into `file`, but for files that are to be `left` as they are, in
-/// so many threads; `scratch` is a directory.
-/// `total` is about how many
-/// bytes will be written or compressed in all, for the report.
+/// The files that are to be compressed, but for those that are to be `left` as they are.
+pub(crate) fn candidates(
+    tree: &Tree,
+    options: &Options,
+    left: &[Glob],
+) -> Result<Vec<Candidate>, erofs::Error> {
+    erofs::candidates(tree, options, |path| left.iter().any(|glob| glob.matches(path)))
+}
+
+/// Compresses candidates into `file`, but for those that are `pressed` already as equal to others, in so many threads; the
+/// spool has a `scratch` directory. `total` is about how many bytes will be written or compressed in all, for the report.
 pub(crate) fn press(
     tree: &Tree,
-    spool: &Spool,
+    (spool, scratch): (&Spool, &Path),
     file: &File,
-    (options, left): (&Options, &[Glob]),
+    (options, compression): (&Options, Compression),
+    (mut candidates, pressed): (Vec<Candidate>, Pressed),
     threads: usize,
-    scratch: &Path,
     (report, total): (Report<'_>, u64),
 ) -> Result<Done, Fault> {
-    let is_left = |path: &[u8]| left.iter().any(|glob| glob.matches(path));
-    let candidates = erofs::candidates(tree, options, is_left).map_err(Fault::Options)?;
-    let mut done = Done { pressed: Pressed::new(options, spool.own_layer()), bytes: 0 };
-    let Some(compression) = options.compression else { return Ok(done) };
+    candidates.retain(|candidate| !pressed.is_shared(candidate.node));
+    let mut done = Done { pressed, bytes: 0 };
     // Ends of files wait with the contents.
     let tails = spool.create(spool.own_layer(), scratch).map_err(Fault::Spool)?;
     let mut tails = BufWriter::with_capacity(BUFFER, tails);

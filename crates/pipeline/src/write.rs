@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use erofs::{Pressed, Sharing};
 use oci::Image;
 use store::Store;
 use tree::{BLOCK, Output, Remark, Tree};
@@ -20,9 +21,10 @@ use crate::layers::{self, Contents};
 use crate::options::{Erofs, Ext4, Format, Options, Target, scratch_directory};
 use crate::outlines::Outlines;
 use crate::output::{FileOutput, Places, copying};
-use crate::press::{Done, Fault, press};
+use crate::press::{Done, Fault, candidates, press};
 use crate::publish::Unpublished;
 use crate::reuse;
+use crate::share::share;
 use crate::spool::Spool;
 use crate::verity::Verity;
 
@@ -156,30 +158,37 @@ impl Job<'_> {
             let verity = erofs.verity.then(plan);
             (verity, verity.map_or(layout.size(), |verity| verity.length))
         };
+        let candidates = candidates(tree, &options, &erofs.compress_exclude).map_err(Error::Erofs)?;
+        let threads = self.options.layers.threads();
+        let tails_layer = options.compression.map_or(0, |_| contents.held().own_layer());
+        let mut pressed = Pressed::new(&options, tails_layer);
+        if options.sharing != Sharing::None {
+            let sharable = erofs::sharable(tree, &options);
+            share(tree, contents.held(), sharable, &candidates, threads, &mut pressed)
+                .map_err(Error::Spool)?;
+        }
         let (output, layout, pressed) = match options.compression {
             None => {
-                let layout = erofs::plan(tree, &options).map_err(Error::Erofs)?;
+                let layout = erofs::plan_pressed(tree, pressed, &options).map_err(Error::Erofs)?;
                 (Unpublished::create(path, planned(&layout).1).map_err(fail)?, layout, 0)
             }
-            Some(_) => {
+            Some(compression) => {
                 // The superblock's place is zero until all is written.
                 let output = Unpublished::create(path, BLOCK).map_err(fail)?;
                 let total = (self.report, built.content_bytes);
-                let threads = self.options.layers.threads();
                 let scratch = scratch_directory(self.options, &Target::Path(path));
                 let done = press(
                     tree,
-                    contents.held(),
+                    (contents.held(), &scratch),
                     &output.file,
-                    (&options, &erofs.compress_exclude),
+                    (&options, compression),
+                    (candidates, pressed),
                     threads,
-                    &scratch,
                     total,
                 );
                 let Done { pressed, bytes } = done.map_err(|fault| match fault {
                     Fault::Spool(cause) => Error::Spool(cause),
                     Fault::Output(cause) => fail(cause),
-                    Fault::Options(error) => Error::Erofs(error),
                 })?;
                 built.scratch_bytes = built.scratch_bytes.max(contents.scratch_bytes());
                 let written = pressed.size();

@@ -8,6 +8,7 @@ mod clusters;
 mod superblock;
 mod xattrs;
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
@@ -43,12 +44,20 @@ impl Source for [u8] {
 /// Anything that is not as the format wants it is an error.
 pub fn list(source: &(impl Source + ?Sized)) -> io::Result<Vec<Line>> {
     let superblock = superblock(source)?;
-    Reader { source, superblock: &superblock }.list()
+    let reader = Reader { source, superblock: &superblock, clusters: RefCell::default() };
+    let lines = reader.list()?;
+    let shares = reader.clusters.into_inner().values().any(|count| *count > 1);
+    ensure(shares == (superblock.incompatible & 0x20 != 0), || {
+        "shared clusters, or the feature, alone".into()
+    })?;
+    Ok(lines)
 }
 
 struct Reader<'a, S: ?Sized> {
     source: &'a S,
     superblock: &'a Superblock,
+    /// By where clusters begin: how many files have them.
+    clusters: RefCell<BTreeMap<u64, u64>>,
 }
 
 /// An inode as it lies there.

@@ -99,6 +99,10 @@ pub(crate) struct ErofsArgs {
     #[arg(long)]
     pub(crate) no_inline: bool,
 
+    /// Store the blocks of equal files once; compressed ones need Linux 6.1
+    #[arg(long)]
+    pub(crate) dedupe: bool,
+
     /// Compress contents: lz4, lz4hc[,1-12], deflate[,1-12] (Linux 6.6), zstd[,1-22] (Linux 6.10), or none
     #[arg(long, value_name = "ALGORITHM[,LEVEL]", default_value = "none", value_parser = compression)]
     pub(crate) compress: Compress,

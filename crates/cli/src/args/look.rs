@@ -44,11 +44,11 @@ pub(crate) struct Inspect {
     pub(crate) source: SourceArgs,
 }
 
-/// Show a filesystem in a file as text
+/// Show an ext4 or EROFS filesystem in a file as text
 ///
 /// What is where: the filesystem, its inodes by path with owner, mode, size, time, blocks and attributes. The same
 /// filesystem gives the same text, so that two can be compared. Everything is checked against the bounds of the
-/// filesystem and its checksums; contents of files are not read.
+/// filesystem and its checksums; contents of files are neither read nor expanded.
 #[derive(Debug, ClapArgs)]
 #[command(
     after_help = "Examples:\n  unlade dump rootfs.ext4 | less\n  diff <(unlade dump a.ext4) <(unlade dump b.ext4)"

@@ -7,7 +7,6 @@ use std::fs::File;
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use ext4::{Filesystem, ReadError};
 use tree::Input;
 
 use super::Outcome;
@@ -18,16 +17,63 @@ use crate::terminal::unanswered;
 pub(crate) fn run(command: &Dump) -> Outcome {
     let failed = |cause: Box<dyn Error>| NotDumped { file: command.file.clone(), cause };
     let file = RandomAccess::open(&command.file).map_err(|error| failed(error.into()))?;
-    let filesystem = Filesystem::open(&file).map_err(|error| failed(error.into()))?;
     let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
-    let dumped = filesystem.dump(&mut out);
+    let dumped = dump(&file, &mut out);
     // What was read before a fault is shown, too.
     out.flush().map_err(unanswered)?;
-    dumped.map_err(|error| match error {
-        ReadError::Output(error) => unanswered(error).into(),
-        error => Box::<dyn Error>::from(failed(error.into())),
+    dumped.map_err(|fault| match fault {
+        Fault::Output(error) => unanswered(error).into(),
+        Fault::Filesystem(cause) => Box::<dyn Error>::from(failed(cause)),
     })
 }
+
+/// Shows the filesystem that the file's superblock says it is.
+fn dump(file: &RandomAccess, out: &mut dyn Write) -> Result<(), Fault> {
+    match ext4::Filesystem::open(file) {
+        Err(ext4::ReadError::NotExt4) => {}
+        opened => return Ok(opened?.dump(out)?),
+    }
+    match erofs::Filesystem::open(file) {
+        Err(erofs::ReadError::NotErofs) => Err(Fault::Filesystem(Box::new(Neither))),
+        opened => Ok(opened?.dump(out)?),
+    }
+}
+
+/// Whose fault it is that a filesystem was not shown.
+enum Fault {
+    Output(io::Error),
+    Filesystem(Box<dyn Error>),
+}
+
+impl From<ext4::ReadError> for Fault {
+    fn from(error: ext4::ReadError) -> Fault {
+        match error {
+            ext4::ReadError::Output(error) => Fault::Output(error),
+            error => Fault::Filesystem(error.into()),
+        }
+    }
+}
+
+impl From<erofs::ReadError> for Fault {
+    fn from(error: erofs::ReadError) -> Fault {
+        match error {
+            erofs::ReadError::Output(error) => Fault::Output(error),
+            error => Fault::Filesystem(error.into()),
+        }
+    }
+}
+
+/// A file that is no filesystem of those that are shown.
+#[derive(Debug)]
+struct Neither;
+
+impl fmt::Display for Neither {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("neither an ext4 nor an EROFS filesystem: there is no superblock of either")
+    }
+}
+
+impl Error for Neither {}
 
 /// A file, bytes of which are read from any place.
 struct RandomAccess(RefCell<File>);

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 
 use testkit::corpus;
 use testkit::judge::unpack_with_umoci;
@@ -14,12 +15,20 @@ use crate::support::Place;
 #[test]
 fn a_built_filesystem_has_what_umoci_unpacks() {
     let (place, image) = (Place::new(), name_of("special"));
-    place.done(&["build", &image, "-o", "rootfs.ext4", "-q"]);
-    let said = place.done(&["dump", "rootfs.ext4"]);
     let unpacked = place.path("unpacked");
     unpack_with_umoci(&corpus::layout("special"), &unpacked).unwrap();
-    let mut expected = vec![" /".to_owned(), " /lost+found".to_owned()];
-    for line in listing::list(&unpacked).unwrap() {
+    for (file, added) in [("rootfs.ext4", Some(" /lost+found")), ("rootfs.erofs", None)] {
+        place.done(&["build", &image, "-o", file, "-q"]);
+        let said = place.done(&["dump", file]);
+        check(&said.out, &unpacked, added);
+    }
+}
+
+/// What was dumped must have the names of a directory, and one that was added.
+fn check(text: &str, unpacked: &Path, added: Option<&str>) {
+    let mut expected = vec![" /".to_owned()];
+    expected.extend(added.map(str::to_owned));
+    for line in listing::list(unpacked).unwrap() {
         let path = escape(&line.path).to_string();
         match &line.kind {
             _ if path.is_empty() => {}
@@ -27,8 +36,7 @@ fn a_built_filesystem_has_what_umoci_unpacks() {
             _ => expected.push(format!(" /{path}")),
         }
     }
-    let mut found: Vec<&str> = said
-        .out
+    let mut found: Vec<&str> = text
         .lines()
         .filter(|line| line.starts_with(|c: char| c.is_ascii_digit()))
         .filter_map(|line| line.find(" /").map(|at| &line[at..]))
@@ -40,8 +48,9 @@ fn a_built_filesystem_has_what_umoci_unpacks() {
         assert!(found == expected || expected.starts_with(&format!("{found} -> ")), "{found}: {expected}");
     }
     assert_eq!(found.len(), expected.len());
-    assert!(said.out.starts_with("ext4, ") && said.out.contains("    security.capability = 0x"));
-    assert!(!said.out.contains(|c: char| c.is_control() && c != '\n'));
+    assert!(text.starts_with(if added.is_some() { "ext4, " } else { "erofs, " }));
+    assert!(text.contains("    security.capability = 0x"));
+    assert!(!text.contains(|c: char| c.is_control() && c != '\n'));
 }
 
 #[test]
@@ -49,7 +58,7 @@ fn what_is_no_filesystem_or_a_damaged_one() {
     let place = Place::new();
     fs::write(place.path("text"), "no filesystem").unwrap();
     for (file, text) in [
-        ("text", "because: not an ext4 filesystem: its superblock is missing\n"),
+        ("text", "because: neither an ext4 nor an EROFS filesystem: there is no superblock of either\n"),
         ("absent", "because: No such file or directory (os error 2)\n"),
     ] {
         let said = place.run(&["dump", file]);
@@ -69,5 +78,15 @@ fn what_is_no_filesystem_or_a_damaged_one() {
     assert_eq!(
         said.err,
         "error: cannot show rootfs.ext4\n  because: inode 13 is corrupt: the checksum is wrong\n"
+    );
+    place.done(&["build", "oci:image", "-o", "rootfs.erofs", "-q"]);
+    let file = File::options().read(true).write(true).open(place.path("rootfs.erofs")).unwrap();
+    file.write_all_at(b"x", 1024 + 50).unwrap();
+    let said = place.run(&["dump", "rootfs.erofs"]);
+    assert_eq!((said.code, said.out.as_str()), (Some(1), ""));
+    assert!(
+        said.err.ends_with("because: the superblock is corrupt: the checksum is wrong\n"),
+        "{}",
+        said.err
     );
 }

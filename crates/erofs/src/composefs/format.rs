@@ -8,8 +8,8 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned, little_e
 
 pub(super) use crate::format::{
     COMPACT_SIZE, DIRENT_SIZE, Dirent, EXTENDED_SIZE, FORMAT_EXTENDED, FORMAT_LAYOUT_SHIFT, InodeCompact,
-    InodeExtended, LAYOUT_CHUNKS, LAYOUT_INLINE, LAYOUT_PLAIN, MAGIC, NULL_ADDRESS, S_IFBLK, S_IFCHR,
-    S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG, S_IFSOCK, SLOT, SUPERBLOCK_OFFSET, Superblock, XATTR_ALIGN,
+    InodeExtended, LAYOUT_CHUNKS, LAYOUT_INLINE, LAYOUT_PLAIN, MAGIC, NULL_ADDRESS, PREFIXES, S_IFBLK,
+    S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG, S_IFSOCK, SLOT, SUPERBLOCK_OFFSET, Superblock, XATTR_ALIGN,
     XATTR_HEADER_SIZE, XATTRS_MAX, XattrEntry, XattrHeader, compat,
 };
 
@@ -67,15 +67,6 @@ pub(super) const OPAQUE_WHITEOUTS: &[u8] = b"x";
 
 pub(super) const SELINUX: &[u8] = b"security.selinux";
 
-/// Prefixes of attributes' names by number, those first that are to be tried first.
-pub(super) const PREFIXES: [(u8, &[u8]); 6] = [
-    (6, b"security."),
-    (5, b"lustre."),
-    (4, b"trusted."),
-    (ACL_DEFAULT, b"system.posix_acl_default"),
-    (ACL_ACCESS, b"system.posix_acl_access"),
-    (1, b"user."),
-];
 pub(super) const ACL_ACCESS: u8 = 2;
 pub(super) const ACL_DEFAULT: u8 = 3;
 /// A prefix that images of the C tool, and so those of the versions 0 and 1, do not know.

@@ -19,7 +19,7 @@ use super::format::{
 use super::objects::{Files, Objects};
 use super::order::is_stub_name;
 use super::overlay::{is_stub, is_whiteout};
-use super::write::file_type;
+use crate::parse::file_type_number;
 use bytes::Bytes;
 use directory::Name;
 use inode::Inode;
@@ -161,7 +161,7 @@ enum New {
 impl Reader<'_> {
     fn root(&mut self, nid: u64) -> Result<(), Corrupt> {
         let mut inode = self.inode(nid)?;
-        if inode.file_type() != S_IFDIR {
+        if inode.fields.file_type() != S_IFDIR {
             return Err(inode.corrupt("the root is not a directory"));
         }
         unescape::root(&mut inode, self.source.version)?;
@@ -202,7 +202,7 @@ impl Reader<'_> {
             if let b"." | b".." = name.bytes {
                 let is_parent = name.bytes == b"..";
                 let nid = if is_parent { here.parent } else { here.inode.nid };
-                if name.nid != nid || name.file_type != file_type(S_IFDIR) {
+                if name.nid != nid || name.file_type != file_type_number(S_IFDIR) {
                     return Err(name.corrupt("`.` or `..` leads elsewhere"));
                 }
                 dots[usize::from(is_parent)] = true;
@@ -226,7 +226,7 @@ impl Reader<'_> {
         if dots != [true; 2] {
             return Err(here.inode.corrupt("a directory without `.` or `..`"));
         }
-        if here.inode.links != 2 + subdirectories {
+        if here.inode.fields.links != 2 + subdirectories {
             return Err(here.inode.corrupt("another number of links than of directories"));
         }
         if has_whiteouts {
@@ -240,7 +240,7 @@ impl Reader<'_> {
     fn second_name(&mut self, here: &Pending, name: Name<'_>) -> Result<(), Corrupt> {
         let Some(leaf) = self.leaves.get_mut(&name.nid) else { return Ok(()) };
         leaf.names += 1;
-        if file_type(leaf.mode) != name.file_type {
+        if file_type_number(leaf.mode) != name.file_type {
             return Err(name.corrupt("a name has another type than its inode"));
         }
         let Some(node) = leaf.node else { return Err(name.corrupt("a second name for a stub")) };
@@ -253,12 +253,13 @@ impl Reader<'_> {
 
     fn first_name(&mut self, here: &Pending, name: Name<'_>) -> Result<New, Corrupt> {
         let mut inode = self.inode(name.nid)?;
-        if file_type(inode.mode) != name.file_type {
+        if file_type_number(inode.fields.mode) != name.file_type {
             return Err(name.corrupt("a name has another type than its inode"));
         }
         let found = unescape::leaf(&mut inode, self.source.version)?;
         let (metadata, kind) = (inode.metadata(), inode.kind(found.whiteout));
-        let mut leaf = Leaf { node: None, mode: inode.mode, names: 1, links: inode.links.into() };
+        let mut leaf =
+            Leaf { node: None, mode: inode.fields.mode, names: 1, links: inode.fields.links.into() };
         if is_whiteout(&kind) && !found.whiteout && self.source.version != Version::V2 {
             if here.node != Tree::ROOT || !is_stub(&self.tree, name.bytes, &metadata) {
                 return Err(name.corrupt("a whiteout that is neither escaped nor a stub"));

@@ -6,25 +6,12 @@ use zerocopy::{FromZeros, IntoBytes};
 
 use super::format::{
     BLOCK, BLOCK_BITS, DIRENT_SIZE, Dirent, FEATURES, FORMAT_EXTENDED, FORMAT_LAYOUT_SHIFT, HAS_ACL,
-    HEADER_MAGIC, HEADER_VERSION, Header, InodeCompact, InodeExtended, MAGIC, NULL_ADDRESS, S_IFBLK, S_IFCHR,
-    S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG, S_IFSOCK, SUPERBLOCK_OFFSET, Superblock, Version,
+    HEADER_MAGIC, HEADER_VERSION, Header, InodeCompact, InodeExtended, MAGIC, NULL_ADDRESS,
+    SUPERBLOCK_OFFSET, Superblock, Version,
 };
 use super::inodes::{Data, Entry, chunk_blocks_bits};
 use super::plan::Layout;
-
-/// How the type of a file stands in a directory (`FT_*`).
-pub(super) fn file_type(mode: u16) -> u8 {
-    match mode & 0o170_000 {
-        S_IFREG => 1,
-        S_IFDIR => 2,
-        S_IFCHR => 3,
-        S_IFBLK => 4,
-        S_IFIFO => 5,
-        S_IFSOCK => 6,
-        S_IFLNK => 7,
-        _ => unreachable!("inodes have a type"),
-    }
-}
+use crate::parse::file_type_number;
 
 impl Layout<'_> {
     /// Writes the image. Fails only with what `out` fails with.
@@ -174,7 +161,7 @@ impl Layout<'_> {
             let dirent = Dirent {
                 nid: self.places[entry.place as usize].nid().into(),
                 nameoff: (offset as u16).into(),
-                file_type: file_type(self.inodes[entry.place as usize].mode),
+                file_type: file_type_number(self.inodes[entry.place as usize].mode),
                 reserved: 0,
             };
             out.extend_from_slice(dirent.as_bytes());

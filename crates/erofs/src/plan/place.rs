@@ -74,6 +74,9 @@ pub(crate) fn place(
             inode.start = run.start;
         }
     }
+    for &(inode, twin) in &survey.twins {
+        survey.inodes[inode as usize].start = survey.inodes[twin as usize].start;
+    }
     // What mounts does not look at a device that is smaller than a page.
     next = next.max(SIZE_MIN / u64::from(size.bytes()));
     if next > u32::MAX.into() {

@@ -117,6 +117,8 @@ pub(crate) struct Survey {
     pub(crate) inodes: Vec<Inode>,
     /// In the order in which the layers hold them.
     pub(crate) runs: Vec<Run>,
+    /// Inodes that have the blocks of another one: both places in [`Survey::inodes`].
+    pub(crate) twins: Vec<(u32, u32)>,
     pub(crate) shared: Shared,
     /// The commonest time: files that have it may have small inodes.
     pub(crate) epoch: Time,
@@ -144,6 +146,7 @@ pub(crate) fn survey(tree: &Tree, pressed: &Pressed, options: &Options) -> Resul
             places: vec![u32::MAX; tree.table_length()],
             inodes: Vec::with_capacity(tree.table_length()),
             runs: Vec::with_capacity(tree.table_length()),
+            twins: Vec::new(),
             shared: Shared::default(),
             epoch: Time::default(),
             has_xattrs: false,
@@ -248,11 +251,17 @@ impl Surveyor<'_> {
                 None => self.data(&inode),
             };
             self.out.inodes[place] = inode;
-            if let Kind::File(content) = &node.kind
+        }
+        for place in 0..self.out.inodes.len() as u32 {
+            let inode = self.out.inodes[place as usize];
+            if let Kind::File(content) = &self.tree.node(inode.node).kind
                 && inode.start == 0
                 && !matches!(content, Content::Inline(_))
             {
-                self.runs(place as u32, &inode, content);
+                match self.twin(&inode) {
+                    Some(twin) => self.out.twins.push((place, twin)),
+                    None => self.runs(place, &inode, content),
+                }
             }
         }
         // Those without a source last.
@@ -272,6 +281,17 @@ impl Surveyor<'_> {
         let tail = file.end.map_or(0, |end| end.span.length);
         // The index of the largest file has fewer bytes than 32 bits count, and a tail is shorter than a block.
         Data::Pressed { index: index as u32, tail: tail as u16 }
+    }
+
+    /// The place of the inode whose blocks one may have: where both are as they would be uncompressed, and the other has
+    /// as many, its end being in a block if this one's is.
+    fn twin(&self, inode: &Inode) -> Option<u32> {
+        let size = self.options.block_size;
+        let place = self.out.places[self.pressed.twin(inode.node)?.index()];
+        let twin = self.out.inodes.get(place as usize)?;
+        let are_flat = [inode, twin].into_iter().all(|one| matches!(one.data, Data::Plain | Data::Inline));
+        (are_flat && inode.size == twin.size && (1..=twin.blocks(size)).contains(&inode.blocks(size)))
+            .then_some(place)
     }
 
     /// Decides where an inode's bytes lie.

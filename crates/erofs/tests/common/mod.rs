@@ -20,10 +20,10 @@ use contents::bytes_of;
 use expected::lines;
 use testkit::listing::{self, Kind as Type, Line};
 use testkit::tools::{command, run};
-use tree::{Content, Kind, Output, Span, Tree};
+use tree::{Content, Input, Kind, Output, Span, Tree};
 use unlade_erofs::{
-    Algorithm, BlockSize, ClusterSize, Compression, Layout, Options, Press, Pressed, SEGMENT, candidates,
-    plan_pressed,
+    Algorithm, BlockSize, ClusterSize, Compression, Filesystem, Layout, Options, Press, Pressed, ReadError,
+    SEGMENT, Sharing, candidates, plan_pressed, sharable,
 };
 
 /// A sparse file, which notes what was put and checks that nothing is put twice.
@@ -58,6 +58,23 @@ impl Output for Disk {
     }
 }
 
+/// A file that is read from any place.
+struct Bytes(File);
+
+impl Input for Bytes {
+    fn read(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        self.0.read_exact_at(buffer, offset)
+    }
+}
+
+/// What the product's reader says of a filesystem in a file.
+pub(crate) fn dump(path: &std::path::Path) -> Result<String, ReadError> {
+    let bytes = Bytes(File::open(path).unwrap());
+    let mut text = Vec::new();
+    Filesystem::open(&bytes)?.dump(&mut text)?;
+    Ok(String::from_utf8(text).unwrap())
+}
+
 /// A filesystem in a temporary file.
 pub(crate) struct Image {
     directory: tempfile::TempDir,
@@ -88,7 +105,20 @@ pub(crate) fn build(tree: &Tree, options: &Options) -> Image {
 fn press(tree: &Tree, options: &Options, disk: &mut Disk) -> Pressed {
     let mut pressed = Pressed::new(options, TAILS);
     let mut press = options.compression.map(|compression| Press::new(&compression, options));
+    if options.sharing == Sharing::Files {
+        // Equal spans are enough for a test.
+        let mut first = BTreeMap::new();
+        for file in sharable(tree, options) {
+            match *first.entry(file.source).or_insert(file.node) {
+                node if node == file.node => {}
+                node => pressed.share(file.node, node),
+            }
+        }
+    }
     for candidate in candidates(tree, options, |_| false).unwrap() {
+        if pressed.is_shared(candidate.node) {
+            continue;
+        }
         let Kind::File(content) = &tree.node(candidate.node).kind else { unreachable!() };
         let bytes = contents::bytes_in(content);
         let mut segments = bytes.chunks(SEGMENT as usize).peekable();

@@ -35,6 +35,13 @@ pub(crate) fn compressible() -> Tree {
     b.file("some segments", 9 * (1 << 20) + 1234)
         .file("whole segments", 8 << 20)
         .link("again", "whole segments");
+    // Files that are equal.
+    for length in [4097, 50_000, 3 << 20] {
+        let span = b.span(length);
+        for copy in 0..2 {
+            b.put(format!("equal/{length}/{copy}"), meta(0o644), Kind::File(Content::Whole(span)));
+        }
+    }
     // Indexes that begin anywhere.
     for length in 0..40 {
         let content = Content::Whole(b.span(1000 * length + 3000));

@@ -48,6 +48,7 @@ impl<S: Source + ?Sized> Reader<'_, S> {
         let in_blocks: u64 = extents.iter().map(|extent| extent.length / BLOCK).sum();
         ensure(u64::from(inode.u) == in_blocks, || format!("{} blocks, not {in_blocks}", inode.u))?;
         for extent in extents {
+            *self.clusters.borrow_mut().entry(extent.at).or_default() += 1;
             let stored = self.bytes(extent.at, extent.length)?;
             let bytes = expand(&stored, &extent, map.algorithm)?;
             ensure(bytes.len() as u64 == extent.to - extent.from, || format!("length of {extent:?}"))?;

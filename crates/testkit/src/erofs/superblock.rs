@@ -34,7 +34,7 @@ pub fn superblock(source: &(impl Source + ?Sized)) -> io::Result<Superblock> {
     ensure((9..=12).contains(&block_bits), || format!("blocks of 2^{block_bits}"))?;
     let block = 1 << block_bits;
     let (compatible, incompatible) = (u32_at(&bytes, 8), u32_at(&bytes, 80));
-    ensure(compatible & !0x7 == 0 && incompatible & !0x17 == 0, || {
+    ensure(compatible & !0x7 == 0 && incompatible & !0x37 == 0, || {
         format!("features {compatible:#x} {incompatible:#x}")
     })?;
     if compatible & 1 != 0 {

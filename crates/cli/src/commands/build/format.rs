@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use erofs::Tails;
+use erofs::{Sharing, Tails};
 use ext4::{BlockSize, Headroom, Inodes, Label, Profile, Size};
 use pipeline::{Erofs, Ext4, Format, Packing};
 
@@ -132,6 +132,7 @@ fn erofs_options(args: &FormatArgs) -> Result<Erofs, Usage> {
             cluster: args.erofs_cluster_size.unwrap_or(erofs::ClusterSize::for_kernel(args.erofs_min_kernel)),
         }),
         tails: if args.no_inline { Tails::Blocks } else { Tails::Inline },
+        sharing: if args.dedupe { Sharing::Files } else { Sharing::None },
         label: label.map_err(|error| Usage(format!("--label: {error}")))?,
         ..erofs::Options::default()
     };

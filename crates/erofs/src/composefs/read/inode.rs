@@ -3,10 +3,9 @@
 use tree::{Content, Device, Directory, Kind, Metadata, Time, Xattrs};
 
 use super::super::format::{
-    ACL_ACCESS, ACL_DEFAULT, BLOCK, BLOCK_BITS, CHUNK_BLOCKS_BITS_MAX, COMPACT_SIZE, EXTENDED_SIZE,
-    FORMAT_EXTENDED, FORMAT_LAYOUT_SHIFT, InodeCompact, InodeExtended, LAYOUT_CHUNKS, LAYOUT_INLINE,
+    ACL_ACCESS, ACL_DEFAULT, BLOCK, BLOCK_BITS, CHUNK_BLOCKS_BITS_MAX, LAYOUT_CHUNKS, LAYOUT_INLINE,
     LAYOUT_PLAIN, NULL_ADDRESS, PREFIXES, S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG, S_IFSOCK,
-    SLOT, Superblock, Version, XATTR_ALIGN, XattrEntry, XattrHeader,
+    SLOT, Superblock, Version, XattrHeader,
 };
 use super::super::inodes::Extent;
 use super::super::objects::outside;
@@ -14,6 +13,7 @@ use super::super::plan::{LINK_TEXT_MAX, OBJECT_SIZE_MAX};
 use super::Corrupt;
 use super::bytes::Bytes;
 use crate::checksum::filter_bit;
+use crate::parse::{Attribute, Fields};
 
 /// Where inodes are read from.
 pub(super) struct Source<'a> {
@@ -25,18 +25,12 @@ pub(super) struct Source<'a> {
 /// An inode.
 pub(super) struct Inode {
     pub(super) nid: u64,
-    pub(super) mode: u16,
-    pub(super) links: u32,
-    uid: u32,
-    gid: u32,
-    mtime: Time,
-    pub(super) u: u32,
+    pub(super) fields: Fields,
     pub(super) xattrs: Xattrs,
     pub(super) has_acl: bool,
     pub(super) extent: Extent,
     /// Where that lies what is behind it.
     pub(super) tail_at: u64,
-    layout: u16,
     /// The bytes of a file or the text of a link.
     data: Box<[u8]>,
 }
@@ -46,13 +40,9 @@ impl Inode {
         Corrupt { offset: self.nid * SLOT, what }
     }
 
-    pub(super) fn file_type(&self) -> u16 {
-        self.mode & 0o170_000
-    }
-
     /// Whether the bytes of the file are elsewhere.
     pub(super) fn is_outside(&self) -> bool {
-        self.layout == LAYOUT_CHUNKS
+        self.fields.layout == LAYOUT_CHUNKS
     }
 
     /// Whether there is nothing in it.
@@ -68,21 +58,22 @@ impl Inode {
 
     pub(super) fn metadata(&self) -> Metadata {
         let xattrs = (!self.xattrs.is_empty()).then(|| Box::new(self.xattrs.clone()));
-        Metadata { mode: self.mode & 0o7777, uid: self.uid, gid: self.gid, mtime: self.mtime, xattrs }
+        let Fields { mode, uid, gid, mtime, .. } = self.fields;
+        Metadata { mode: mode & 0o7777, uid, gid, mtime, xattrs }
     }
 
     /// What it is, to the tree. Its type was looked at when it was read.
     pub(super) fn kind(&mut self, is_whiteout: bool) -> Kind {
         let data = std::mem::take(&mut self.data);
-        match self.file_type() {
+        match self.fields.file_type() {
             _ if is_whiteout => Kind::CharDevice(Device::NONE),
             S_IFDIR => Kind::Directory(Directory::new()),
             S_IFLNK => Kind::Symlink(data),
             S_IFREG if self.extent.size == 0 => Kind::File(Content::Empty),
             S_IFREG if self.is_outside() => Kind::File(outside(self.extent.size)),
             S_IFREG => Kind::File(Content::Inline(data)),
-            S_IFCHR => Kind::CharDevice(Device::split(self.u.into())),
-            S_IFBLK => Kind::BlockDevice(Device::split(self.u.into())),
+            S_IFCHR => Kind::CharDevice(Device::split(self.fields.u.into())),
+            S_IFBLK => Kind::BlockDevice(Device::split(self.fields.u.into())),
             S_IFIFO => Kind::Fifo,
             _ => Kind::Socket,
         }
@@ -96,49 +87,41 @@ impl<'a> Source<'a> {
         let offset =
             offset.ok_or(Corrupt { offset: 0, what: "the number of an inode behind the image's end" })?;
         let corrupt = |what| Corrupt { offset, what };
-        let format = self.bytes.get::<zerocopy::little_endian::U16>(offset)?.get();
-        if format & FORMAT_EXTENDED == 0 && self.version == Version::V2 {
+        let bytes = self.bytes.slice(offset, Fields::length_of(self.bytes.get(offset)?))?;
+        let superblock = &self.superblock;
+        let epoch =
+            Time { seconds: superblock.build_time.get(), nanoseconds: superblock.build_time_nsec.get() };
+        let fields = Fields::parse(bytes, epoch).expect("the slice has the inode's length");
+        if !fields.is_extended() && self.version == Version::V2 {
             return Err(corrupt("a small inode in an image of version 2"));
         }
-        let layout = format >> FORMAT_LAYOUT_SHIFT;
-        if !matches!(layout, LAYOUT_PLAIN | LAYOUT_INLINE | LAYOUT_CHUNKS) {
+        if !matches!(fields.layout, LAYOUT_PLAIN | LAYOUT_INLINE | LAYOUT_CHUNKS) {
             return Err(corrupt("a layout of data that composefs does not use"));
         }
-        let (mut inode, icount, fields) = if format & FORMAT_EXTENDED == 0 {
-            let fields: InodeCompact = self.bytes.get(offset)?;
-            let superblock = &self.superblock;
-            let mtime =
-                Time { seconds: superblock.build_time.get(), nanoseconds: superblock.build_time_nsec.get() };
-            let size = u64::from(fields.size.get());
-            let ids = (u32::from(fields.uid.get()), u32::from(fields.gid.get()));
-            let inode =
-                new(nid, fields.mode.get(), fields.nlink.get().into(), ids, mtime, size, fields.u.get());
-            (inode, fields.xattr_icount.get(), COMPACT_SIZE)
-        } else {
-            let fields: InodeExtended = self.bytes.get(offset)?;
-            let mtime = Time { seconds: fields.mtime.get(), nanoseconds: fields.mtime_nsec.get() };
-            let ids = (fields.uid.get(), fields.gid.get());
-            let size = fields.size.get();
-            let inode = new(nid, fields.mode.get(), fields.nlink.get(), ids, mtime, size, fields.u.get());
-            (inode, fields.xattr_icount.get(), EXTENDED_SIZE)
-        };
-        inode.layout = layout;
-        if inode.mtime.nanoseconds >= 1_000_000_000 {
+        if fields.mtime.nanoseconds >= 1_000_000_000 {
             return Err(corrupt("more nanoseconds than a second has"));
         }
-        let length = if icount == 0 { 0 } else { 12 + 4 * (u64::from(icount) - 1) };
-        inode.tail_at = offset + fields + length;
-        if length > 0 {
-            self.xattrs(&mut inode, offset + fields, length)?;
+        let xattrs_at = offset + fields.length;
+        let mut inode = Inode {
+            nid,
+            xattrs: Xattrs::new(),
+            has_acl: false,
+            extent: Extent { size: fields.size, blocks: 0, tail: 0 },
+            tail_at: xattrs_at + fields.xattrs,
+            data: Box::default(),
+            fields,
+        };
+        if inode.fields.xattrs > 0 {
+            self.xattrs(&mut inode, xattrs_at)?;
         }
         self.data(&mut inode)?;
         Ok(inode)
     }
 
-    fn xattrs(&self, inode: &mut Inode, offset: u64, length: u64) -> Result<(), Corrupt> {
+    fn xattrs(&self, inode: &mut Inode, offset: u64) -> Result<(), Corrupt> {
         let header: XattrHeader = self.bytes.get(offset)?;
         let mut at = offset + size_of::<XattrHeader>() as u64;
-        let end = offset + length;
+        let end = inode.tail_at;
         let mut filter = 0;
         for _ in 0..header.shared_count {
             let reference: zerocopy::little_endian::U32 = self.bytes.get(at)?;
@@ -161,28 +144,25 @@ impl<'a> Source<'a> {
     /// Reads an attribute, and gives where it ends.
     fn xattr(&self, inode: &mut Inode, at: u64, filter: &mut u32) -> Result<u64, Corrupt> {
         let wrong = |what| Corrupt { offset: at, what };
-        let entry: XattrEntry = self.bytes.get(at)?;
-        let name_at = at + size_of::<XattrEntry>() as u64;
-        let suffix = self.bytes.slice(name_at, entry.name_len.into())?;
-        let value_at = name_at + u64::from(entry.name_len);
-        let value = self.bytes.slice(value_at, entry.value_size.get().into())?;
-        let prefix = match entry.name_index {
+        let bytes = self.bytes.slice(at, Attribute::length_of(&self.bytes.get(at)?))?;
+        let found = Attribute::parse(bytes).expect("the slice has the attribute's length");
+        let prefix = match found.index {
             0 => &b""[..],
             index => {
                 let known = PREFIXES.iter().find(|(known, _)| *known == index);
                 known.ok_or(wrong("an attribute with an unknown prefix"))?.1
             }
         };
-        let name = [prefix, suffix].concat();
+        let name = [prefix, found.suffix].concat();
         if name.is_empty() || name.contains(&0) {
             return Err(wrong("not an attribute's name"));
         }
-        inode.has_acl |= matches!(entry.name_index, ACL_ACCESS | ACL_DEFAULT);
-        *filter |= filter_bit(entry.name_index, suffix);
-        if inode.xattrs.insert(name.into(), value.into()).is_some() {
+        inode.has_acl |= matches!(found.index, ACL_ACCESS | ACL_DEFAULT);
+        *filter |= filter_bit(found.index, found.suffix);
+        if inode.xattrs.insert(name.into(), found.value.into()).is_some() {
             return Err(wrong("an attribute twice"));
         }
-        Ok((value_at + value.len() as u64).next_multiple_of(XATTR_ALIGN as u64))
+        Ok(at + found.length())
     }
 
     /// Finds where an inode's data lies, and takes what is not names.
@@ -190,13 +170,14 @@ impl<'a> Source<'a> {
         let corrupt = inode.corrupt("");
         let wrong = |what| Corrupt { what, ..corrupt.clone() };
         let size = inode.extent.size;
-        let is_file = inode.file_type() == S_IFREG;
-        inode.extent = match inode.layout {
+        let is_file = inode.fields.file_type() == S_IFREG;
+        let u = inode.fields.u;
+        inode.extent = match inode.fields.layout {
             LAYOUT_CHUNKS if is_file => {
-                if inode.u > CHUNK_BLOCKS_BITS_MAX.into() || size == 0 || size > OBJECT_SIZE_MAX {
+                if u > CHUNK_BLOCKS_BITS_MAX.into() || size == 0 || size > OBJECT_SIZE_MAX {
                     return Err(wrong("chunks that composefs does not use"));
                 }
-                let tail = 4 * size.div_ceil(1 << (inode.u as u8 + BLOCK_BITS));
+                let tail = 4 * size.div_ceil(1 << (u as u8 + BLOCK_BITS));
                 let chunks = self.bytes.slice(inode.tail_at, tail)?;
                 if chunks.chunks_exact(4).any(|chunk| chunk != NULL_ADDRESS.to_le_bytes()) {
                     return Err(wrong("a file outside of the image with blocks in it"));
@@ -208,22 +189,22 @@ impl<'a> Source<'a> {
             _ => return Err(wrong("chunks of something else than a file")),
         };
         let Extent { blocks, tail, .. } = inode.extent;
-        let is_chunked = inode.layout == LAYOUT_CHUNKS;
+        let is_chunked = inode.is_outside();
         if !is_chunked && tail > 0 && inode.tail_at % BLOCK + tail > BLOCK {
             return Err(wrong("the end of the data lies in two blocks"));
         }
-        match inode.file_type() {
+        match inode.fields.file_type() {
             S_IFDIR if size == 0 => return Err(wrong("a directory without names")),
             S_IFDIR => {}
             S_IFREG if is_chunked => {}
             S_IFREG | S_IFLNK => {
-                if inode.file_type() == S_IFLNK && !(1..=LINK_TEXT_MAX as u64).contains(&size) {
+                if inode.fields.file_type() == S_IFLNK && !(1..=LINK_TEXT_MAX as u64).contains(&size) {
                     return Err(wrong("a link's text has a length that composefs does not write"));
                 }
-                let whole = self.bytes.slice(u64::from(inode.u) * BLOCK, size - tail);
+                let whole = self.bytes.slice(u64::from(u) * BLOCK, size - tail);
                 let whole = if blocks > 0 { whole? } else { &[] };
                 inode.data = [whole, self.bytes.slice(inode.tail_at, tail)?].concat().into();
-                if inode.file_type() == S_IFLNK && inode.data.contains(&0) {
+                if inode.fields.file_type() == S_IFLNK && inode.data.contains(&0) {
                     return Err(wrong("a link's text has a NUL byte in it"));
                 }
             }
@@ -232,23 +213,5 @@ impl<'a> Source<'a> {
             _ => return Err(wrong("an unknown type of file")),
         }
         Ok(())
-    }
-}
-
-fn new(nid: u64, mode: u16, links: u32, (uid, gid): (u32, u32), mtime: Time, size: u64, u: u32) -> Inode {
-    Inode {
-        nid,
-        mode,
-        links,
-        uid,
-        gid,
-        mtime,
-        u,
-        xattrs: Xattrs::new(),
-        has_acl: false,
-        extent: Extent { size, blocks: 0, tail: 0 },
-        tail_at: 0,
-        layout: 0,
-        data: Box::default(),
     }
 }

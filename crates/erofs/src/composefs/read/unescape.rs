@@ -31,7 +31,11 @@ pub(super) fn leaf(inode: &mut Inode, version: Version) -> Result<Found, Corrupt
     let object = object(inode)?;
     let mut found = Found { object, whiteout: false };
     let is = |name: &&[u8]| inode.xattrs.get(*name).is_some_and(|value| value.is_empty());
-    if version != Version::V2 && inode.file_type() == S_IFREG && inode.is_empty() && WHITEOUT.iter().all(is) {
+    if version != Version::V2
+        && inode.fields.file_type() == S_IFREG
+        && inode.is_empty()
+        && WHITEOUT.iter().all(is)
+    {
         WHITEOUT.iter().for_each(|name| drop(inode.xattrs.remove(*name)));
         found.whiteout = true;
     }
