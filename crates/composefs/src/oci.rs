@@ -8,23 +8,37 @@ use std::io::{self, Write};
 use erofs::composefs::{Layout, Version};
 use hash::{Digest, FileDigest};
 
+use crate::hashing::Hashing;
 use crate::objects::ObjectWriter;
 use crate::splitstream::{ContentType, Writer};
 use crate::{Error, Repository, Splitstream, StreamName};
+
+/// What an image of a tree is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Purpose {
+    /// To be run by something that has booted: the tree as it is.
+    Run,
+    /// To be booted: without what the boot loader reads, with the labels of the tree's own policy.
+    Boot,
+}
 
 /// What a config calls an image of its tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ImageRef {
     /// The image's format.
     pub version: Version,
+    /// What the image is for.
+    pub purpose: Purpose,
 }
 
 impl ImageRef {
     /// The name in the config's stream.
     pub fn name(self) -> &'static str {
-        match self.version {
-            Version::V0 | Version::V1 => "composefs.image.v1",
-            Version::V2 => "composefs.image",
+        match (self.purpose, self.version) {
+            (Purpose::Run, Version::V0 | Version::V1) => "composefs.image.v1",
+            (Purpose::Run, Version::V2) => "composefs.image",
+            (Purpose::Boot, Version::V0 | Version::V1) => "composefs.image.boot.v1",
+            (Purpose::Boot, Version::V2) => "composefs.image.boot",
         }
     }
 }
@@ -40,6 +54,16 @@ pub struct Stored {
     pub layers: Vec<(String, FileDigest)>,
     /// The images of its tree, by what the config calls them.
     pub images: Vec<(String, FileDigest)>,
+}
+
+impl Stored {
+    /// The image of the tree for a purpose: that in the format `preferred`, or whichever there is.
+    pub fn image(&self, purpose: Purpose, preferred: Version) -> Option<FileDigest> {
+        [preferred, Version::V1, Version::V2].into_iter().find_map(|version| {
+            let wanted = ImageRef { version, purpose }.name();
+            self.images.iter().find(|(name, _)| name == wanted).map(|(_, digest)| *digest)
+        })
+    }
 }
 
 /// A layer that is being stored: takes the parts of its tarball.
@@ -68,7 +92,7 @@ impl Repository {
     pub fn put_image(&self, layout: &Layout<'_>) -> Result<FileDigest, Error> {
         let mut writer = self.object();
         layout.write(&mut writer).map_err(Error::io("write an image in", self.path()))?;
-        let digest = writer.finish()?;
+        let digest = writer.finish_whole()?;
         self.sync()?;
         self.name_image(&digest)?;
         Ok(digest)
@@ -161,6 +185,15 @@ impl Repository {
         let (images, layers) =
             stream.references.into_iter().partition(|(name, _)| name.starts_with("composefs.image"));
         Ok(Stored { manifest: document, config, layers, images })
+    }
+
+    /// Writes out the tarball of a layer, and checks that it is the one whose diff ID is given. What was written before
+    /// an error is worth nothing.
+    pub fn tarball(&self, stream: &FileDigest, diff_id: &Digest, out: &mut dyn Write) -> Result<(), Error> {
+        let mut hashing = Hashing::new(diff_id.algorithm(), out);
+        self.cat(stream, &mut hashing)?;
+        let (expected, found) = (*diff_id, hashing.digest());
+        if found == expected { Ok(()) } else { Err(Error::Content { expected, found }) }
     }
 
     /// Reads the image of a tree.

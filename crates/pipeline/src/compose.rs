@@ -2,10 +2,11 @@
 //! an image of composefs, and a tag that leads to all of it.
 
 mod layers;
+mod layout;
 
 use std::io;
 
-use composefs::{ImageRef, Repository, StreamName, Tag};
+use composefs::{ImageRef, Purpose, Repository, StreamName, Tag};
 use erofs::composefs::{Files, Object, Objects, Version, plan};
 use hash::{Algorithm, Digest, FileDigest, Verity};
 use oci::Image;
@@ -16,6 +17,8 @@ use crate::error::{Error, LayerFault};
 use crate::event::Report;
 use crate::layers::Options;
 use layers::{Stored, store_layers};
+
+pub use layout::{Exported, to_layout};
 
 /// The only attribute that is left of those that layers have: others tell of the machine that built them, or mean
 /// what a policy of the machine that runs them decides. It is what `cfsctl` keeps.
@@ -61,8 +64,10 @@ pub fn compose(
         let layout = plan(&files, version).map_err(Error::Image)?;
         images.push((version, repository.put_image(&layout)?));
     }
-    let references: Vec<_> =
-        images.iter().map(|(version, digest)| (ImageRef { version: *version }, *digest)).collect();
+    let references: Vec<_> = images
+        .iter()
+        .map(|(version, digest)| (ImageRef { version: *version, purpose: Purpose::Run }, *digest))
+        .collect();
     let (manifest, config) = documents(store, image)?;
     let config_digest = image.manifest.config.digest;
     let config = repository.put_config(&config_digest, &config, &names, &references)?;

@@ -11,7 +11,7 @@ use super::{IMAGE_HELP, LayerArgs, SourceArgs};
 /// Keep images in a composefs repository: every file once, checked by the kernel where it can
 ///
 /// Repository and images are those of composefs-rs: `cfsctl` opens what unlade fills, and unlade what `cfsctl` fills.
-/// fs-verity is computed, and not enabled: repositories that demand it can be read, but not added to.
+/// Where kernel and filesystem have fs-verity, files are protected by it; `init` demands that unless told otherwise.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Composefs {
     #[command(subcommand)]
@@ -30,6 +30,8 @@ pub(crate) enum ComposefsCommand {
     Dump(ComposefsDump),
     ComputeId(ComputeId),
     CreateImage(CreateImage),
+    OciLayout(OciLayout),
+    Mount(ComposefsMount),
     Fsck(ComposefsFsck),
     Gc(ComposefsGc),
 }
@@ -52,14 +54,18 @@ pub(crate) enum HashKind {
 }
 
 /// Make an empty repository
+///
+/// The filesystem must have fs-verity (ext4 and f2fs made with -O verity, btrfs), unless --insecure says otherwise.
 #[derive(Debug, ClapArgs)]
-#[command(after_help = "Examples:\n  unlade composefs init --repo /var/lib/images --insecure")]
+#[command(
+    after_help = "Examples:\n  unlade composefs init --repo /var/lib/images\n  unlade composefs init --repo images --insecure --hash sha256"
+)]
 pub(crate) struct Init {
     #[command(flatten)]
     pub(crate) repo: Repo,
 
-    /// Do not demand fs-verity of the filesystem; there is no other way yet
-    #[arg(long, required = true)]
+    /// Do not demand fs-verity of the filesystem: damage is then found by `fsck`, and not while files are read
+    #[arg(long)]
     pub(crate) insecure: bool,
 
     /// The hash function of objects' names
@@ -220,6 +226,78 @@ pub(crate) struct CreateImage {
     /// The image's format
     #[arg(long, value_name = "VERSION", default_value = "1")]
     pub(crate) image_version: Version,
+}
+
+/// Write an image of a repository to an OCI image layout
+///
+/// Config and diff IDs are those of the image that was pulled. A repository has no compressed bytes, so layers come as
+/// plain tarballs, and where they were compressed the manifest becomes another one that says so. --as-pulled takes the
+/// compressed layers from the store; the manifest then keeps its digest.
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "Examples:\n  unlade composefs oci-layout --repo images alpine -o layout:latest\n  skopeo inspect oci:layout:latest"
+)]
+pub(crate) struct OciLayout {
+    /// The tag
+    pub(crate) tag: Tag,
+
+    #[command(flatten)]
+    pub(crate) repo: Repo,
+
+    /// The layout, which is made or added to, and the name that the image gets there
+    #[arg(short, long, value_name = "DIR[:REF]", value_hint = ValueHint::DirPath)]
+    pub(crate) output: String,
+
+    /// Take the compressed layers from the store, and fail if it does not have them any more
+    #[arg(long)]
+    pub(crate) as_pulled: bool,
+
+    /// Print what was written as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Mount an image of a repository; umount(8) ends that
+///
+/// Takes root, and Linux 6.5. The kernel checks every file against its digest where the repository has fs-verity. While
+/// it is mounted the image must keep a tag, since `gc` does not see mounts.
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "Examples:\n  unlade composefs mount --repo images alpine /mnt && ls /mnt && umount /mnt"
+)]
+pub(crate) struct ComposefsMount {
+    /// The tag
+    pub(crate) tag: Tag,
+
+    /// The directory to mount on
+    #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) point: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) repo: Repo,
+
+    /// Mount the image that `pull --bootable` made
+    #[arg(long)]
+    pub(crate) bootable: bool,
+
+    /// Let set-user-ID programs and devices of the image mean what they say
+    #[arg(long)]
+    pub(crate) trusted: bool,
+
+    /// Ask the kernel in this way alone
+    #[arg(long, hide = true)]
+    pub(crate) way: Option<WayKind>,
+}
+
+/// How a kernel is asked to mount.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum WayKind {
+    /// As Linux 6.15 can be
+    Detached,
+    /// As Linux 6.12 can be
+    File,
+    /// As all can be
+    Loop,
 }
 
 /// Check a repository: every object, every stream, every image, every name

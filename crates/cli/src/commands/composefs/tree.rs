@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};
 use std::path::Path;
 
-use composefs::{Access, INLINE_MAX, Repository, Tag};
+use composefs::{Access, INLINE_MAX, Purpose, Repository, Tag};
 use erofs::composefs::{Files, Text, Version, parse_text, plan, read};
 use hash::{Algorithm, FileDigest, Verity};
 use pipeline::compose;
@@ -145,10 +145,9 @@ fn bytes_of(path: &Path) -> io::Result<Vec<u8>> {
 /// The tree of an image in a repository: its own format's, or whichever there is.
 fn of_tag(repository: &Repository, tag: &Tag) -> Fallible<Files> {
     let stored = repository.image(&repository.resolve(tag)?)?;
-    let plain = stored.images.iter().find(|(name, _)| !name.contains("boot") && !name.contains("xattrs="));
     let missing = || composefs::Error::Missing { what: "image of", name: tag.to_string() };
-    let (_, digest) = plain.ok_or_else(missing)?;
-    Ok(repository.read_image(digest)?.files)
+    let digest = stored.image(Purpose::Run, repository.meta().version).ok_or_else(missing)?;
+    Ok(repository.read_image(&digest)?.files)
 }
 
 /// Computes the digest of what is written.

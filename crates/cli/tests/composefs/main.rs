@@ -8,6 +8,10 @@
     reason = "a test may panic, and say what it saw"
 )]
 
+mod layout;
+mod mount;
+
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::collections::BTreeMap;
