@@ -242,8 +242,9 @@ impl Check<'_> {
         if stream.content_type != Some(content_type) {
             return Ok(Err("it is of another kind than its name says".into()));
         }
-        if self.seen.findings.len() > before {
-            // Its bytes are not all there.
+        let is_whole = |object| self.objects.get(object) == Some(&true);
+        if self.seen.findings.len() > before || !stream.objects.iter().all(is_whole) {
+            // Its bytes are not all there, which was said.
             return Ok(Ok(()));
         }
         let mut hashing = Hashing::new(expected.digest().algorithm(), io::sink());

@@ -30,7 +30,7 @@ pub use gc::Plan;
 pub use meta::{Meta, MetaError};
 pub use mount::{MountOptions, Way};
 pub use names::{StreamName, Tag, TagError};
-pub use objects::ObjectWriter;
+pub use objects::{ObjectWriter, Present};
 pub use oci::{ImageRef, LayerWriter, Purpose, Stored};
 pub use open::{Access, Repository, Security};
 pub use splitstream::{ContentType, INLINE_MAX, Malformed, Part, Parts, Splitstream, Writer};

@@ -16,6 +16,15 @@ use crate::{Error, Repository, Security, verity};
 /// Contents up to so many bytes wait in memory until it is known whether they are there already.
 const MEMORY: usize = 256 << 10;
 
+/// What is believed of an object that is there already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Present {
+    /// That it is right, if it has the right length.
+    Trusted,
+    /// Nothing: it is read, and replaced if its bytes are wrong.
+    Checked,
+}
+
 /// An object that is being written, and gets its name in the end.
 pub struct ObjectWriter<'r> {
     repository: &'r Repository,
@@ -110,9 +119,17 @@ impl Repository {
         verity::measure(&self.open_object(digest)?).map_err(Error::io("measure", &path))
     }
 
+    /// Whether an object of that size is there, as far as that is looked at.
+    pub fn has(&self, digest: &FileDigest, size: u64, present: Present) -> bool {
+        match present {
+            Present::Trusted => self.has_object(digest, size),
+            Present::Checked => self.has_whole_object(digest, size),
+        }
+    }
+
     /// Whether an object is there, with as many bytes as it should have: what was cut short by a crash is not, and
     /// neither is what lacks the fs-verity that the repository demands.
-    pub(crate) fn has_object(&self, digest: &FileDigest, size: u64) -> bool {
+    fn has_object(&self, digest: &FileDigest, size: u64) -> bool {
         let path = self.root.join(object_path(digest));
         if !fs::symlink_metadata(&path).is_ok_and(|found| found.is_file() && found.len() == size) {
             return false;
@@ -124,17 +141,8 @@ impl Repository {
     }
 
     /// Whether an object is there and all its bytes are right.
-    pub(crate) fn has_whole_object(&self, digest: &FileDigest, size: u64) -> bool {
+    fn has_whole_object(&self, digest: &FileDigest, size: u64) -> bool {
         self.has_object(digest, size) && self.measure(digest).is_ok_and(|found| found == *digest)
-    }
-
-    /// Takes an object away whose bytes are wrong. Whoever has it open keeps it.
-    pub fn discard_object(&self, digest: &FileDigest) -> Result<(), Error> {
-        let path = self.root.join(object_path(digest));
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-            removed => removed.map_err(Error::io("remove", &path)),
-        }
     }
 
     fn nameless(&self) -> Result<Nameless, Error> {
@@ -226,24 +234,11 @@ impl ObjectWriter<'_> {
     }
 
     /// Stores the object, unless it is there, and gives its name.
-    pub fn finish(self) -> Result<FileDigest, Error> {
-        let digest = self.verity.clone().finish();
-        if self.repository.has_object(&digest, self.size) {
+    pub fn finish(self, present: Present) -> Result<FileDigest, Error> {
+        let digest = self.verity.finish();
+        if self.repository.has(&digest, self.size, present) {
             return Ok(digest);
         }
-        self.name(digest)
-    }
-
-    /// The same, but one that is there is read, and is only kept if its bytes are right.
-    pub fn finish_whole(self) -> Result<FileDigest, Error> {
-        let digest = self.verity.clone().finish();
-        if self.repository.has_whole_object(&digest, self.size) {
-            return Ok(digest);
-        }
-        self.name(digest)
-    }
-
-    fn name(self, digest: FileDigest) -> Result<FileDigest, Error> {
         let mut nameless = match self.file {
             Some(nameless) => nameless,
             None => self.repository.nameless()?,

@@ -9,7 +9,7 @@ use erofs::composefs::{Layout, Version};
 use hash::{Digest, FileDigest};
 
 use crate::hashing::Hashing;
-use crate::objects::ObjectWriter;
+use crate::objects::{ObjectWriter, Present};
 use crate::splitstream::{ContentType, Writer};
 use crate::{Error, Repository, Splitstream, StreamName};
 
@@ -69,6 +69,7 @@ impl Stored {
 /// A layer that is being stored: takes the parts of its tarball.
 pub struct LayerWriter<'r> {
     repository: &'r Repository,
+    present: Present,
     stream: Writer,
     file: Option<ObjectWriter<'r>>,
     /// The objects so far, in the order of the tarball.
@@ -76,11 +77,11 @@ pub struct LayerWriter<'r> {
 }
 
 impl Repository {
-    /// Starts a layer.
-    pub fn layer(&self) -> Result<LayerWriter<'_>, Error> {
+    /// Starts a layer. `present` is about the objects in it.
+    pub fn layer(&self, present: Present) -> Result<LayerWriter<'_>, Error> {
         let stream = Writer::new(self.meta().algorithm, ContentType::Layer)
             .map_err(Error::io("write a stream in", self.path()))?;
-        Ok(LayerWriter { repository: self, stream, file: None, objects: Vec::new() })
+        Ok(LayerWriter { repository: self, present, stream, file: None, objects: Vec::new() })
     }
 
     /// Gives a layer its name. Its tarball must have been hashed: `diff_id` is what came of that.
@@ -92,7 +93,7 @@ impl Repository {
     pub fn put_image(&self, layout: &Layout<'_>) -> Result<FileDigest, Error> {
         let mut writer = self.object();
         layout.write(&mut writer).map_err(Error::io("write an image in", self.path()))?;
-        let digest = writer.finish_whole()?;
+        let digest = writer.finish(Present::Checked)?;
         self.sync()?;
         self.name_image(&digest)?;
         Ok(digest)
@@ -223,7 +224,7 @@ impl LayerWriter<'_> {
     pub fn end(&mut self) -> io::Result<()> {
         let file = self.file.take().ok_or_else(|| io::Error::other("the end of no file"))?;
         let size = file.size();
-        let digest = file.finish().map_err(io::Error::other)?;
+        let digest = file.finish(self.present).map_err(io::Error::other)?;
         self.objects.push(digest);
         self.stream.object(&digest, size)
     }

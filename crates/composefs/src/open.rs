@@ -59,6 +59,10 @@ impl Repository {
                 |enabled| if enabled { fs::hard_link(&beside, &path).map(|()| true) } else { Ok(false) },
             );
         let _ = fs::remove_file(&beside);
+        if !matches!(written, Ok(true)) {
+            // As it was, if there was nothing.
+            let _ = fs::remove_dir(root);
+        }
         match written {
             Ok(true) => {}
             Ok(false) => return Err(Error::NoVerity(root.into())),

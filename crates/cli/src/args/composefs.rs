@@ -80,8 +80,8 @@ pub(crate) struct Init {
 /// Put an image into a repository
 ///
 /// Its layers are split into objects and streams, from which they can be put together again to the last byte; its
-/// merged tree becomes an image of composefs. A tag leads to all of it, and is written last. What is there already is
-/// neither read nor written again.
+/// merged tree becomes an image of composefs, whose digest is printed, and that of a bootable one in a line of its own. A
+/// tag leads to all of it, and is written last. What is there already is neither read nor written again.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = format!("{IMAGE_HELP}\n\nExamples:\n  unlade composefs pull --repo images alpine\n  unlade composefs pull --repo images oci:./layout app:v1"))]
 pub(crate) struct ComposefsPull {
@@ -95,6 +95,15 @@ pub(crate) struct ComposefsPull {
 
     #[command(flatten)]
     pub(crate) repo: Repo,
+
+    /// Make an image of the tree as it is booted, too: /boot and /sysroot empty, files with the labels of the tree's own
+    /// SELinux policy, if it has one
+    #[arg(long)]
+    pub(crate) bootable: bool,
+
+    /// Read everything that is there already, and write anew what is damaged
+    #[arg(long)]
+    pub(crate) verify: bool,
 
     /// Print what came of it as JSON
     #[arg(long)]
@@ -170,13 +179,13 @@ pub(crate) struct ComposefsLs {
 }
 
 const INPUT_HELP: &str = "\
-INPUT is the text of composefs-dump(5), an image of composefs, or a tarball; which of them, its bytes tell. With --repo it
-is a tag. - is standard input.";
+INPUT is the text of composefs-dump(5), an image of composefs, a tarball or a directory; which of them, its bytes tell.
+With --repo it is a tag. - is standard input.";
 
 /// What is made into an image, or text.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Input {
-    /// The text, image, tarball or tag
+    /// The text, image, tarball, directory or tag
     #[arg(value_name = "INPUT")]
     pub(crate) input: PathBuf,
 
@@ -211,10 +220,10 @@ pub(crate) struct ComputeId {
 
 /// Write the image of a tree to a file, and print its fs-verity digest
 ///
-/// The objects are not written: those of a text or an image are where they are, and those of a tarball are named in the
-/// image alone. `pull` puts both into a repository.
+/// The objects are not written: those of a text or an image are where they are, and those of a tarball or a directory are
+/// named in the image alone. `pull` puts both into a repository.
 #[derive(Debug, ClapArgs)]
-#[command(after_help = format!("{INPUT_HELP}\n\nExamples:\n  unlade composefs create-image tree.dump -o image.cfs"))]
+#[command(after_help = format!("{INPUT_HELP}\n\nExamples:\n  unlade composefs create-image tree.dump -o image.cfs\n  unlade composefs create-image rootfs/ -o image.cfs"))]
 pub(crate) struct CreateImage {
     #[command(flatten)]
     pub(crate) input: Input,
@@ -302,7 +311,8 @@ pub(crate) enum WayKind {
 
 /// Check a repository: every object, every stream, every image, every name
 ///
-/// Exits with 0 if there is nothing to say, and with 3 if there is. Pulling an image again mends what it lacks.
+/// Exits with 0 if there is nothing to say, and with 3 if there is. `pull` mends what an image lacks, and `pull --verify`
+/// what is damaged.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Examples:\n  unlade composefs fsck --repo images --json | jq '.findings[]'")]
 pub(crate) struct ComposefsFsck {
