@@ -44,6 +44,10 @@ impl Repository {
         if found != *image {
             return Err(Error::Object { expected: *image, found });
         }
+        // Nobody is to change it later, either.
+        if self.security() == Security::Verity && self.demanded(image)? != Some(*image) {
+            return Err(Error::NoVerity(self.root.clone()));
+        }
         let file = self.open_object(image)?;
         let objects = self.root.join("objects");
         let objects = File::open(&objects).map_err(Error::io("open", &objects))?;

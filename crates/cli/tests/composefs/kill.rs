@@ -11,7 +11,7 @@ use super::{clean, facts, place};
 
 /// How many kills there are, half of them of `gc`. `UNLADE_KILLS=100` is what a release should have seen.
 fn kills() -> u32 {
-    std::env::var("UNLADE_KILLS").map_or(12, |count| count.parse().unwrap())
+    std::env::var("UNLADE_KILLS").map_or(6, |count| count.parse().unwrap())
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! Composefs repositories through the command. What `cfsctl` makes of them is looked at where there is one:
-//! `cargo xtask cfsctl` runs the tests that are ignored here.
+//! Composefs repositories through the command. What `cfsctl` makes of them is looked at where there is one, and what a
+//! kernel with fs-verity does in a guest: `cargo xtask cfsctl` runs the tests that are ignored here.
 
 #![allow(
     clippy::unwrap_used,
