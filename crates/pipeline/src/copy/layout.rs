@@ -141,7 +141,11 @@ impl<'a> ToLayout<'a> {
 
 impl Sink for ToLayout<'_> {
     fn put(&self, blob: &Descriptor, bring: Bring<'_>, _: &AtomicBool, _: Report<'_>) -> Result<bool, Error> {
-        self.put_with(blob, |file, path| copy_stored(bring()?, blob, file, path))
+        if self.has(blob) {
+            return Ok(true);
+        }
+        let stored = bring()?;
+        self.put_with(blob, |file, path| copy_stored(stored, blob, file, path))
     }
 
     fn finish(self: Box<Self>, bundle: &Bundle, store: &Store) -> Result<Descriptor, Error> {
