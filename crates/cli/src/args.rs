@@ -19,8 +19,8 @@ use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum, ValueHint
 
 pub(crate) use self::composefs::{
     Composefs, ComposefsCommand, ComposefsDump, ComposefsFsck, ComposefsGc, ComposefsImages,
-    ComposefsInspect, ComposefsLs, ComposefsPull, ComposefsTag, ComputeId, CreateImage, HashKind, Init,
-    Input, Repo, Untag,
+    ComposefsInspect, ComposefsLs, ComposefsMount, ComposefsPull, ComposefsTag, ComputeId, CreateImage,
+    HashKind, Init, Input, OciLayout, Repo, Untag, WayKind,
 };
 pub(crate) use build::{Build, FormatKind};
 pub(crate) use copy::Copy;

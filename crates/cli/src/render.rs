@@ -101,6 +101,9 @@ fn hint(error: &(dyn Error + 'static)) -> Option<String> {
     if let Some(composefs::Error::NoRepository(_)) = error.downcast_ref() {
         return Some("unlade composefs init makes one".into());
     }
+    if let Some(composefs::Error::NoVerity(_)) = error.downcast_ref() {
+        return Some("a repository made with unlade composefs init --insecure does without".into());
+    }
     match error.downcast_ref() {
         Some(store::Error::Unreachable { .. }) => {
             Some("unlade fsck says what is wrong, and unlade fsck --repair mends it".into())

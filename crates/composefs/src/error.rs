@@ -38,9 +38,9 @@ pub enum Error {
         source: MetaError,
     },
 
-    /// The repository has fs-verity enabled, which this program cannot do for what it would add.
-    #[error("{} demands that fs-verity is enabled on all that is added, which is not supported", .0.display())]
-    Secure(PathBuf),
+    /// The repository demands fs-verity of all that is in it, and the filesystem has none.
+    #[error("{} is to have fs-verity, which its filesystem does not have or has not enabled", .0.display())]
+    NoVerity(PathBuf),
 
     /// The repository was opened for reading.
     #[error("{} uses features that only let it be read", .0.display())]
@@ -80,6 +80,17 @@ pub enum Error {
         expected: Digest,
         /// The digest of its bytes.
         found: Digest,
+    },
+
+    /// An image could not be mounted.
+    #[error("cannot mount the image: the kernel refuses {step}{}{said}", if said.is_empty() { "" } else { ": " })]
+    Mount {
+        /// What the kernel was asked for.
+        step: &'static str,
+        /// What the kernel's filesystem said, if it said anything.
+        said: String,
+        /// What the system said.
+        source: io::Error,
     },
 
     /// Bytes that are not those that were asked for.

@@ -3,17 +3,19 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use erofs::composefs;
-use hash::{Digest, FileDigest, Hasher};
+use hash::{Digest, FileDigest};
+use rustix::io::Errno;
 use serde::Serialize;
 
+use crate::hashing::Hashing;
 use crate::open::list;
 use crate::splitstream::ContentType;
 use crate::streams::linked_object;
-use crate::{Error, Repository, StreamName};
+use crate::{Error, Repository, Security, StreamName};
 
 /// What a check saw.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -25,6 +27,18 @@ pub enum Finding {
         object: FileDigest,
         /// The digest of its bytes.
         found: FileDigest,
+    },
+    /// An object's bytes cannot be read: the disk does not have them any more, or fs-verity does not let them pass.
+    ObjectUnreadable {
+        /// Its name.
+        object: FileDigest,
+        /// What the system said.
+        what: String,
+    },
+    /// An object lacks the fs-verity that the repository demands.
+    ObjectUnprotected {
+        /// Its name.
+        object: FileDigest,
     },
     /// Something that no repository has there.
     Stray {
@@ -64,6 +78,12 @@ impl fmt::Display for Finding {
         match self {
             Finding::ObjectDamaged { object, found } => {
                 write!(f, "object {} is damaged: its digest is {}", object.hex(), found.hex())
+            }
+            Finding::ObjectUnreadable { object, what } => {
+                write!(f, "object {} cannot be read: {what}", object.hex())
+            }
+            Finding::ObjectUnprotected { object } => {
+                write!(f, "object {} has no fs-verity, which the repository demands", object.hex())
             }
             Finding::Stray { path } => write!(f, "{} does not belong here", path.display()),
             Finding::Broken { path } => write!(f, "{} leads to nothing", path.display()),
@@ -132,15 +152,36 @@ impl Check<'_> {
                     self.found(Finding::Stray { path: below.join(entry.file_name()) });
                     continue;
                 };
-                let found = self.repository.measure(&object)?;
                 self.seen.objects_checked += 1;
-                self.objects.insert(object, found == object);
-                if found != object {
-                    self.found(Finding::ObjectDamaged { object, found });
-                }
+                let whole = self.object(object)?;
+                self.objects.insert(object, whole);
             }
         }
         Ok(())
+    }
+
+    /// Checks one object: what the kernel demands of it, where it does, and its bytes. Says whether these are right.
+    fn object(&mut self, object: FileDigest) -> Result<bool, Error> {
+        let demanded = self.repository.demanded(&object)?;
+        if demanded.is_none() && self.repository.security() == Security::Verity {
+            self.found(Finding::ObjectUnprotected { object });
+        }
+        let read = match demanded {
+            // The kernel lets nothing else pass, so it is enough to read.
+            Some(demanded) => self.repository.read_through(&object).map(|()| demanded),
+            None => self.repository.measure(&object),
+        };
+        let found = match read {
+            Err(Error::Io { source, .. }) if is_unreadable(&source) => {
+                self.found(Finding::ObjectUnreadable { object, what: source.to_string() });
+                return Ok(false);
+            }
+            read => read?,
+        };
+        if found != object {
+            self.found(Finding::ObjectDamaged { object, found });
+        }
+        Ok(found == object)
     }
 
     /// The object that a name leads to, if it is there and whole. Damaged ones were told of.
@@ -201,11 +242,12 @@ impl Check<'_> {
         if stream.content_type != Some(content_type) {
             return Ok(Err("it is of another kind than its name says".into()));
         }
-        if self.seen.findings.len() > before {
-            // Its bytes are not all there.
+        let is_whole = |object| self.objects.get(object) == Some(&true);
+        if self.seen.findings.len() > before || !stream.objects.iter().all(is_whole) {
+            // Its bytes are not all there, which was said.
             return Ok(Ok(()));
         }
-        let mut hashing = Hashing { hasher: Hasher::new(expected.digest().algorithm()), size: 0 };
+        let mut hashing = Hashing::new(expected.digest().algorithm(), io::sink());
         match self.repository.cat(object, &mut hashing) {
             Err(Error::Stream { source, .. }) => return Ok(Err(chain(&source))),
             done => done?,
@@ -213,7 +255,7 @@ impl Check<'_> {
         if hashing.size != stream.size {
             return Ok(Err(format!("it says to stand for {} bytes and has {}", stream.size, hashing.size)));
         }
-        let found: Digest = hashing.hasher.finish();
+        let found: Digest = hashing.digest();
         Ok(if found == expected.digest() {
             Ok(())
         } else {
@@ -264,27 +306,14 @@ impl Check<'_> {
     }
 }
 
+/// Whether the system says that a file's bytes are lost or wrong.
+fn is_unreadable(error: &io::Error) -> bool {
+    Errno::from_io_error(error) == Some(Errno::IO)
+}
+
 fn chain(error: &dyn std::error::Error) -> String {
     match error.source() {
         Some(source) => format!("{error}: {}", chain(source)),
         None => error.to_string(),
-    }
-}
-
-/// Hashes and counts what is written.
-struct Hashing {
-    hasher: Hasher,
-    size: u64,
-}
-
-impl Write for Hashing {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.hasher.update(bytes);
-        self.size += bytes.len() as u64;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }

@@ -6,26 +6,31 @@
 //!                          └─▶ image  ─▶ objects
 //! ```
 //!
-//! The repository is laid out as `cfsctl` of composefs-rs has it, and either reads what the other wrote. fs-verity
-//! itself is not enabled here: digests are computed and compared in the program.
+//! The repository is laid out as `cfsctl` of composefs-rs has it, and either reads what the other wrote. Where the
+//! filesystem has fs-verity, the kernel is asked to watch over objects; elsewhere digests are computed and compared in
+//! the program.
 
 mod error;
 mod fsck;
 mod gc;
+mod hashing;
 mod meta;
+mod mount;
 mod names;
 mod objects;
 mod oci;
 mod open;
 mod splitstream;
 mod streams;
+mod verity;
 
 pub use error::Error;
 pub use fsck::{Finding, Findings};
 pub use gc::Plan;
 pub use meta::{Meta, MetaError};
+pub use mount::{MountOptions, Way};
 pub use names::{StreamName, Tag, TagError};
-pub use objects::ObjectWriter;
-pub use oci::{ImageRef, LayerWriter, Stored};
-pub use open::{Access, Repository};
+pub use objects::{ObjectWriter, Present};
+pub use oci::{ImageRef, LayerWriter, Purpose, Stored};
+pub use open::{Access, Repository, Security};
 pub use splitstream::{ContentType, INLINE_MAX, Malformed, Part, Parts, Splitstream, Writer};

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Write};
+use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -10,10 +11,19 @@ use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::names::object_path;
-use crate::{Error, Repository};
+use crate::{Error, Repository, Security, verity};
 
 /// Contents up to so many bytes wait in memory until it is known whether they are there already.
 const MEMORY: usize = 256 << 10;
+
+/// What is believed of an object that is there already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Present {
+    /// That it is right, if it has the right length.
+    Trusted,
+    /// Nothing: it is read, and replaced if its bytes are wrong.
+    Checked,
+}
 
 /// An object that is being written, and gets its name in the end.
 pub struct ObjectWriter<'r> {
@@ -49,7 +59,8 @@ impl Repository {
     /// Stores bytes as an object, and gives its name.
     pub fn put_object(&self, bytes: &[u8]) -> Result<FileDigest, Error> {
         let digest = FileDigest::of(self.meta().algorithm, bytes);
-        if !self.has_object(&digest, bytes.len() as u64) {
+        // These are few and small, and what cannot be read is of no use: damaged ones are written anew.
+        if !self.has_whole_object(&digest, bytes.len() as u64) {
             let mut nameless = self.nameless()?;
             nameless.file.write_all(bytes).map_err(Error::io("write an object in", &self.root))?;
             self.name_object(nameless, &digest)?;
@@ -79,23 +90,59 @@ impl Repository {
 
     /// The digest that an object's bytes have.
     pub fn measure(&self, digest: &FileDigest) -> Result<FileDigest, Error> {
+        let mut verity = Verity::new(digest.algorithm());
+        self.each_chunk(digest, |bytes| verity.update(bytes))?;
+        Ok(verity.finish())
+    }
+
+    /// Reads an object, for what the kernel says to that.
+    pub(crate) fn read_through(&self, digest: &FileDigest) -> Result<(), Error> {
+        self.each_chunk(digest, |_| ())
+    }
+
+    fn each_chunk(&self, digest: &FileDigest, mut with: impl FnMut(&[u8])) -> Result<(), Error> {
         let path = self.root.join(object_path(digest));
-        let mut file = self.open_object(digest)?;
-        let (mut verity, mut buffer) = (Verity::new(digest.algorithm()), vec![0; 1 << 20]);
+        let (mut file, mut buffer) = (self.open_object(digest)?, vec![0; 1 << 20]);
         loop {
             match file.read(&mut buffer) {
-                Ok(0) => return Ok(verity.finish()),
-                Ok(count) => verity.update(&buffer[..count]),
+                Ok(0) => return Ok(()),
+                Ok(count) => with(&buffer[..count]),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(Error::io("read", &path)(error)),
             }
         }
     }
 
-    /// Whether an object is there, with as many bytes as it should have: what was cut short by a crash is not.
-    pub(crate) fn has_object(&self, digest: &FileDigest, size: u64) -> bool {
-        let found = fs::symlink_metadata(self.root.join(object_path(digest)));
-        found.is_ok_and(|found| found.is_file() && found.len() == size)
+    /// The digest that the kernel demands of an object; `None` if it demands nothing.
+    pub(crate) fn demanded(&self, digest: &FileDigest) -> Result<Option<FileDigest>, Error> {
+        let path = self.root.join(object_path(digest));
+        verity::measure(&self.open_object(digest)?).map_err(Error::io("measure", &path))
+    }
+
+    /// Whether an object of that size is there, as far as that is looked at.
+    pub fn has(&self, digest: &FileDigest, size: u64, present: Present) -> bool {
+        match present {
+            Present::Trusted => self.has_object(digest, size),
+            Present::Checked => self.has_whole_object(digest, size),
+        }
+    }
+
+    /// Whether an object is there, with as many bytes as it should have: what was cut short by a crash is not, and
+    /// neither is what lacks the fs-verity that the repository demands.
+    fn has_object(&self, digest: &FileDigest, size: u64) -> bool {
+        let path = self.root.join(object_path(digest));
+        if !fs::symlink_metadata(&path).is_ok_and(|found| found.is_file() && found.len() == size) {
+            return false;
+        }
+        match self.security() {
+            Security::Insecure => true,
+            Security::Verity => self.demanded(digest).is_ok_and(|found| found == Some(*digest)),
+        }
+    }
+
+    /// Whether an object is there and all its bytes are right.
+    fn has_whole_object(&self, digest: &FileDigest, size: u64) -> bool {
+        self.has_object(digest, size) && self.measure(digest).is_ok_and(|found| found == *digest)
     }
 
     fn nameless(&self) -> Result<Nameless, Error> {
@@ -120,21 +167,18 @@ impl Repository {
     fn name_object(&self, nameless: Nameless, digest: &FileDigest) -> Result<(), Error> {
         let below = object_path(digest);
         let path = self.root.join(&below);
+        let nameless = self.seal(nameless, digest)?;
         let size = nameless.file.metadata().map_err(Error::io("read", &path))?.len();
         let link = || match &nameless.beside {
             Some(beside) => rustix::fs::linkat(CWD, beside, CWD, &path, AtFlags::empty()),
-            None => {
-                use std::os::fd::AsRawFd;
-                let descriptor = format!("/proc/self/fd/{}", nameless.file.as_raw_fd());
-                rustix::fs::linkat(CWD, descriptor, CWD, &path, AtFlags::SYMLINK_FOLLOW)
-            }
+            None => rustix::fs::linkat(CWD, own_path(&nameless.file), CWD, &path, AtFlags::SYMLINK_FOLLOW),
         };
         let mut linked = link();
         if linked == Err(Errno::NOENT) {
             self.create_directory(below.parent().expect("an object has a directory"))?;
             linked = link();
         }
-        if linked == Err(Errno::EXIST) && !self.has_object(digest, size) {
+        if linked == Err(Errno::EXIST) && !self.has_whole_object(digest, size) {
             // Something that only looks like the object. Whoever has it open keeps it.
             fs::remove_file(&path).map_err(Error::io("replace", &path))?;
             linked = link();
@@ -143,6 +187,43 @@ impl Repository {
             Ok(()) | Err(Errno::EXIST) => Ok(()),
             Err(error) => Err(Error::io("write", &path)(error)),
         }
+    }
+
+    /// Enables fs-verity on a finished file, where the filesystem has it.
+    fn seal(&self, nameless: Nameless, digest: &FileDigest) -> Result<Nameless, Error> {
+        if self.lacks_verity.load(Ordering::Relaxed) {
+            return Ok(nameless);
+        }
+        let path = nameless.beside.clone().unwrap_or_else(|| own_path(&nameless.file));
+        let failed = |error: io::Error| Error::io("enable fs-verity in", &self.root)(error);
+        let read_only = File::open(path).map_err(failed)?;
+        // Nobody may have it open for writing: the descriptor that wrote it is closed here.
+        let nameless = nameless.with(read_only);
+        if verity::enable(&nameless.file, digest.algorithm()).map_err(failed)? {
+            let found = verity::measure(&nameless.file).map_err(failed)?;
+            return match found.filter(|found| found != digest) {
+                Some(found) => Err(Error::Object { expected: *digest, found }),
+                None => Ok(nameless),
+            };
+        }
+        if self.security() == Security::Verity {
+            return Err(Error::NoVerity(self.root.clone()));
+        }
+        self.lacks_verity.store(true, Ordering::Relaxed);
+        Ok(nameless)
+    }
+}
+
+/// A path to an open file, whatever names it has.
+fn own_path(file: &File) -> PathBuf {
+    format!("/proc/self/fd/{}", file.as_raw_fd()).into()
+}
+
+impl Nameless {
+    /// The same file, by another descriptor.
+    fn with(mut self, file: File) -> Nameless {
+        self.file = file;
+        self
     }
 }
 
@@ -153,9 +234,9 @@ impl ObjectWriter<'_> {
     }
 
     /// Stores the object, unless it is there, and gives its name.
-    pub fn finish(self) -> Result<FileDigest, Error> {
+    pub fn finish(self, present: Present) -> Result<FileDigest, Error> {
         let digest = self.verity.finish();
-        if self.repository.has_object(&digest, self.size) {
+        if self.repository.has(&digest, self.size, present) {
             return Ok(digest);
         }
         let mut nameless = match self.file {

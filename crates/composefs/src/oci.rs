@@ -8,23 +8,37 @@ use std::io::{self, Write};
 use erofs::composefs::{Layout, Version};
 use hash::{Digest, FileDigest};
 
-use crate::objects::ObjectWriter;
+use crate::hashing::Hashing;
+use crate::objects::{ObjectWriter, Present};
 use crate::splitstream::{ContentType, Writer};
 use crate::{Error, Repository, Splitstream, StreamName};
+
+/// What an image of a tree is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Purpose {
+    /// To be run by something that has booted: the tree as it is.
+    Run,
+    /// To be booted: without what the boot loader reads, with the labels of the tree's own policy.
+    Boot,
+}
 
 /// What a config calls an image of its tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ImageRef {
     /// The image's format.
     pub version: Version,
+    /// What the image is for.
+    pub purpose: Purpose,
 }
 
 impl ImageRef {
     /// The name in the config's stream.
     pub fn name(self) -> &'static str {
-        match self.version {
-            Version::V0 | Version::V1 => "composefs.image.v1",
-            Version::V2 => "composefs.image",
+        match (self.purpose, self.version) {
+            (Purpose::Run, Version::V0 | Version::V1) => "composefs.image.v1",
+            (Purpose::Run, Version::V2) => "composefs.image",
+            (Purpose::Boot, Version::V0 | Version::V1) => "composefs.image.boot.v1",
+            (Purpose::Boot, Version::V2) => "composefs.image.boot",
         }
     }
 }
@@ -42,9 +56,20 @@ pub struct Stored {
     pub images: Vec<(String, FileDigest)>,
 }
 
+impl Stored {
+    /// The image of the tree for a purpose: that in the format `preferred`, or whichever there is.
+    pub fn image(&self, purpose: Purpose, preferred: Version) -> Option<FileDigest> {
+        [preferred, Version::V1, Version::V2].into_iter().find_map(|version| {
+            let wanted = ImageRef { version, purpose }.name();
+            self.images.iter().find(|(name, _)| name == wanted).map(|(_, digest)| *digest)
+        })
+    }
+}
+
 /// A layer that is being stored: takes the parts of its tarball.
 pub struct LayerWriter<'r> {
     repository: &'r Repository,
+    present: Present,
     stream: Writer,
     file: Option<ObjectWriter<'r>>,
     /// The objects so far, in the order of the tarball.
@@ -52,11 +77,11 @@ pub struct LayerWriter<'r> {
 }
 
 impl Repository {
-    /// Starts a layer.
-    pub fn layer(&self) -> Result<LayerWriter<'_>, Error> {
+    /// Starts a layer. `present` is about the objects in it.
+    pub fn layer(&self, present: Present) -> Result<LayerWriter<'_>, Error> {
         let stream = Writer::new(self.meta().algorithm, ContentType::Layer)
             .map_err(Error::io("write a stream in", self.path()))?;
-        Ok(LayerWriter { repository: self, stream, file: None, objects: Vec::new() })
+        Ok(LayerWriter { repository: self, present, stream, file: None, objects: Vec::new() })
     }
 
     /// Gives a layer its name. Its tarball must have been hashed: `diff_id` is what came of that.
@@ -68,7 +93,7 @@ impl Repository {
     pub fn put_image(&self, layout: &Layout<'_>) -> Result<FileDigest, Error> {
         let mut writer = self.object();
         layout.write(&mut writer).map_err(Error::io("write an image in", self.path()))?;
-        let digest = writer.finish()?;
+        let digest = writer.finish(Present::Checked)?;
         self.sync()?;
         self.name_image(&digest)?;
         Ok(digest)
@@ -163,6 +188,15 @@ impl Repository {
         Ok(Stored { manifest: document, config, layers, images })
     }
 
+    /// Writes out the tarball of a layer, and checks that it is the one whose diff ID is given. What was written before
+    /// an error is worth nothing.
+    pub fn tarball(&self, stream: &FileDigest, diff_id: &Digest, out: &mut dyn Write) -> Result<(), Error> {
+        let mut hashing = Hashing::new(diff_id.algorithm(), out);
+        self.cat(stream, &mut hashing)?;
+        let (expected, found) = (*diff_id, hashing.digest());
+        if found == expected { Ok(()) } else { Err(Error::Content { expected, found }) }
+    }
+
     /// Reads the image of a tree.
     pub fn read_image(&self, digest: &FileDigest) -> Result<erofs::composefs::Image, Error> {
         let bytes = self.read_object(digest)?;
@@ -190,7 +224,7 @@ impl LayerWriter<'_> {
     pub fn end(&mut self) -> io::Result<()> {
         let file = self.file.take().ok_or_else(|| io::Error::other("the end of no file"))?;
         let size = file.size();
-        let digest = file.finish().map_err(io::Error::other)?;
+        let digest = file.finish(self.present).map_err(io::Error::other)?;
         self.objects.push(digest);
         self.stream.object(&digest, size)
     }

@@ -1,13 +1,14 @@
 //! Making and opening a repository.
 
 use std::fs::{self, File};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
-use rustix::fs::{AtFlags, FlockOperation, StatxAttributes, StatxFlags};
+use rustix::fs::FlockOperation;
 
-use crate::{Error, Meta};
+use crate::{Error, Meta, verity};
 
 /// What a repository is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +21,15 @@ pub enum Access {
     Sweep,
 }
 
+/// What watches over the bytes of objects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Security {
+    /// The kernel: fs-verity is enabled on everything, and nothing without it belongs there.
+    Verity,
+    /// The program, which compares digests; the kernel as well where the filesystem has fs-verity.
+    Insecure,
+}
+
 /// A repository, and the lock on it.
 #[derive(Debug)]
 pub struct Repository {
@@ -27,26 +37,40 @@ pub struct Repository {
     /// The directory itself, which is what is locked.
     pub(crate) directory: File,
     meta: Meta,
+    security: Security,
+    /// Whether the filesystem was asked for fs-verity and had none.
+    pub(crate) lacks_verity: AtomicBool,
 }
 
 impl Repository {
     /// Makes a repository at `root`. One that is there already with the same settings stays as it is.
-    pub fn init(root: &Path, meta: &Meta) -> Result<Repository, Error> {
+    pub fn init(root: &Path, meta: &Meta, security: Security) -> Result<Repository, Error> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(root).map_err(Error::io("make", root))?;
         let path = root.join("meta.json");
         // Whole or not at all, and never over another one.
         let beside = root.join(format!(".meta.json.{}", std::process::id()));
         let written = File::create(&beside)
             .and_then(|mut file| file.write_all(meta.to_json().as_bytes()).and_then(|()| file.sync_all()))
-            .and_then(|()| fs::hard_link(&beside, &path));
+            .and_then(|()| match security {
+                Security::Verity => verity::enable(&File::open(&beside)?, meta.algorithm),
+                Security::Insecure => Ok(true),
+            })
+            .and_then(
+                |enabled| if enabled { fs::hard_link(&beside, &path).map(|()| true) } else { Ok(false) },
+            );
         let _ = fs::remove_file(&beside);
+        if !matches!(written, Ok(true)) {
+            // As it was, if there was nothing.
+            let _ = fs::remove_dir(root);
+        }
         match written {
-            Ok(()) => {}
+            Ok(true) => {}
+            Ok(false) => return Err(Error::NoVerity(root.into())),
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
             Err(error) => return Err(Error::io("write", &path)(error)),
         }
         let repository = Repository::open(root, Access::Write)?;
-        if repository.meta != *meta {
+        if repository.meta != *meta || repository.security != security {
             return Err(Error::Exists(root.into()));
         }
         sync(&repository.directory, root)?;
@@ -62,20 +86,21 @@ impl Repository {
             opened => opened.map_err(Error::io("open", root))?,
         };
         let path = root.join("meta.json");
-        let json = match fs::read(&path) {
+        let mut file = match File::open(&path) {
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 return Err(Error::NoRepository(root.into()));
             }
-            read => read.map_err(Error::io("read", &path))?,
+            opened => opened.map_err(Error::io("open", &path))?,
+        };
+        let mut json = Vec::new();
+        file.read_to_end(&mut json).map_err(Error::io("read", &path))?;
+        let security = match verity::measure(&file).map_err(Error::io("measure", &path))? {
+            Some(_) => Security::Verity,
+            None => Security::Insecure,
         };
         let meta = Meta::parse(&json).map_err(|source| Error::Meta { path: path.clone(), source })?;
-        if access != Access::Read {
-            if meta.read_only {
-                return Err(Error::ReadOnly(root.into()));
-            }
-            if access == Access::Write && has_verity(&path)? {
-                return Err(Error::Secure(root.into()));
-            }
+        if access != Access::Read && meta.read_only {
+            return Err(Error::ReadOnly(root.into()));
         }
         let operation = match access {
             Access::Read | Access::Write => FlockOperation::LockShared,
@@ -88,12 +113,18 @@ impl Repository {
                 Err(error) => return Err(Error::io("lock", root)(error)),
             }
         }
-        Ok(Repository { root: root.into(), directory, meta })
+        let lacks_verity = AtomicBool::new(false);
+        Ok(Repository { root: root.into(), directory, meta, security, lacks_verity })
     }
 
     /// What kind of repository it is.
     pub fn meta(&self) -> &Meta {
         &self.meta
+    }
+
+    /// What watches over it.
+    pub fn security(&self) -> Security {
+        self.security
     }
 
     /// Where it is.
@@ -111,13 +142,6 @@ impl Repository {
         let path = self.root.join(below);
         fs::DirBuilder::new().recursive(true).mode(0o755).create(&path).map_err(Error::io("make", &path))
     }
-}
-
-/// Whether the file has fs-verity enabled.
-fn has_verity(path: &Path) -> Result<bool, Error> {
-    let stat = rustix::fs::statx(rustix::fs::CWD, path, AtFlags::empty(), StatxFlags::BASIC_STATS)
-        .map_err(Error::io("read", path))?;
-    Ok(stat.stx_attributes.contains(StatxAttributes::VERITY))
 }
 
 pub(crate) fn sync(directory: &File, path: &Path) -> Result<(), Error> {

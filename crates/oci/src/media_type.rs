@@ -103,6 +103,17 @@ impl MediaType {
         }
     }
 
+    /// What a layer of this type is once it is not compressed any more; anything else stays what it is.
+    pub fn expanded(&self) -> MediaType {
+        match self {
+            MediaType::Layer(_, text) if text.starts_with("application/vnd.docker.") => {
+                MediaType::parse("application/vnd.docker.image.rootfs.diff.tar")
+            }
+            MediaType::Layer(..) => MediaType::parse("application/vnd.oci.image.layer.v1.tar"),
+            other => other.clone(),
+        }
+    }
+
     /// Whether it is Docker's first manifest format, which has no digests of its layers' contents.
     pub fn is_schema1(&self) -> bool {
         self.as_str().starts_with("application/vnd.docker.distribution.manifest.v1+")

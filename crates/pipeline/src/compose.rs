@@ -1,25 +1,42 @@
 //! An image in the store becomes one in a composefs repository: its layers as streams and objects, its merged tree as
 //! an image of composefs, and a tag that leads to all of it.
 
+mod boot;
+mod input;
 mod layers;
+mod layout;
+mod selinux;
 
-use std::io;
-
-use composefs::{ImageRef, Repository, StreamName, Tag};
+use composefs::{ImageRef, Purpose, Repository, StreamName, Tag};
 use erofs::composefs::{Files, Object, Objects, Version, plan};
-use hash::{Algorithm, Digest, FileDigest, Verity};
+use hash::{Digest, FileDigest};
 use oci::Image;
 use store::Store;
 use tree::{BLOCK, Content, Kind, NodeId, Notes, Tree, transform};
 
-use crate::error::{Error, LayerFault};
+use crate::error::Error;
 use crate::event::Report;
-use crate::layers::Options;
 use layers::{Stored, store_layers};
+
+pub use boot::BootError;
+pub use input::{InputError, of_directory, of_tarball};
+pub use layout::{Exported, to_layout};
+pub use selinux::PolicyError;
 
 /// The only attribute that is left of those that layers have: others tell of the machine that built them, or mean
 /// what a policy of the machine that runs them decides. It is what `cfsctl` keeps.
 const KEPT_XATTR: &[u8] = b"security.capability";
+
+/// How an image is put into a repository.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// How its layers are read.
+    pub layers: crate::layers::Options,
+    /// Whether there are to be images of the tree as it is booted, too.
+    pub bootable: bool,
+    /// Whether the bytes of everything that is there already are checked, and written anew where they are wrong.
+    pub verify: bool,
+}
 
 /// What came of an image.
 #[derive(Debug)]
@@ -28,6 +45,8 @@ pub struct Composed {
     pub manifest: StreamName,
     /// The images of its tree, that in the repository's own format first.
     pub images: Vec<(Version, FileDigest)>,
+    /// The same of the tree as it is booted, if these were asked for.
+    pub boot_images: Vec<(Version, FileDigest)>,
     /// Layers that were there already, and those that were not.
     pub layers_known: usize,
     /// Layers that were read.
@@ -54,15 +73,30 @@ pub fn compose(
     }
     let layers_new = stored.iter().filter(|stored| stored.is_new).count();
     let layers_known = stored.len() - layers_new;
-    let (files, notes) = merge(image, stored)?;
-    let meta = repository.meta();
-    let mut images = Vec::new();
-    for version in [&[meta.version], meta.extra.as_slice()].concat() {
-        let layout = plan(&files, version).map_err(Error::Image)?;
-        images.push((version, repository.put_image(&layout)?));
+    let (tree, layers, notes) = merge(image, stored)?;
+    let put = |tree: Tree| -> Result<_, Error> {
+        let files = Files { objects: objects(&tree, &layers), tree };
+        let (meta, mut images) = (repository.meta(), Vec::new());
+        for version in [&[meta.version], meta.extra.as_slice()].concat() {
+            let layout = plan(&files, version).map_err(Error::Image)?;
+            images.push((version, repository.put_image(&layout)?));
+        }
+        Ok(images)
+    };
+    let mut boot_images = Vec::new();
+    if options.bootable {
+        let mut tree = tree.clone();
+        boot::prepare(&mut tree, &|tree, node| contents(repository, tree, node, &layers))
+            .map_err(Error::Boot)?;
+        boot_images = put(tree)?;
     }
-    let references: Vec<_> =
-        images.iter().map(|(version, digest)| (ImageRef { version: *version }, *digest)).collect();
+    let images = put(tree)?;
+    let reference = |purpose| {
+        move |(version, digest): &(Version, FileDigest)| (ImageRef { version: *version, purpose }, *digest)
+    };
+    let references: Vec<_> = (images.iter().map(reference(Purpose::Run)))
+        .chain(boot_images.iter().map(reference(Purpose::Boot)))
+        .collect();
     let (manifest, config) = documents(store, image)?;
     let config_digest = image.manifest.config.digest;
     let config = repository.put_config(&config_digest, &config, &names, &references)?;
@@ -73,7 +107,7 @@ pub fn compose(
         repository.tag(tag, &manifest)?;
         repository.sync()?;
     }
-    Ok(Composed { manifest, images, layers_known, layers_new, notes })
+    Ok(Composed { manifest, images, boot_images, layers_known, layers_new, notes })
 }
 
 /// The bytes of manifest and config, as they were transferred.
@@ -81,8 +115,8 @@ fn documents(store: &Store, image: &Image) -> Result<(Vec<u8>, Vec<u8>), Error> 
     Ok((store.document(&image.descriptor)?, store.document(&image.manifest.config)?))
 }
 
-/// Merges the layers, and finds the objects of the files that came of that.
-fn merge(image: &Image, stored: Vec<Stored>) -> Result<(Files, Notes), Error> {
+/// Merges the layers. Gives the objects of each with that.
+fn merge(image: &Image, stored: Vec<Stored>) -> Result<(Tree, Vec<Vec<FileDigest>>, Notes), Error> {
     let (mut tree, mut notes) = (Tree::default(), Notes::default());
     let mut layers = Vec::new();
     for ((number, layer), stored) in (0..).zip(image.layers()).zip(stored) {
@@ -94,13 +128,12 @@ fn merge(image: &Image, stored: Vec<Stored>) -> Result<(Files, Notes), Error> {
     transform::root_from_usr(&mut tree);
     transform::empty_run(&mut tree);
     transform::keep_xattrs(&mut tree, |name| name == KEPT_XATTR);
-    let objects = objects(&tree, &layers);
     notes.sort();
-    Ok((Files { tree, objects }, notes))
+    Ok((tree, layers, notes))
 }
 
 /// The objects of a tree whose layers were taken apart.
-pub(crate) fn objects(tree: &Tree, layers: &[Vec<FileDigest>]) -> Objects {
+fn objects(tree: &Tree, layers: &[Vec<FileDigest>]) -> Objects {
     let mut objects = Objects::of(tree);
     let mut walk = tree.walk();
     while let Some(visit) = walk.step() {
@@ -120,48 +153,16 @@ fn object_of(tree: &Tree, node: NodeId, layers: &[Vec<FileDigest>]) -> Option<Fi
     }
 }
 
-/// The tree of a tarball, with the digests of the objects that its larger files would be.
-pub fn of_tarball(tarball: &[u8], algorithm: Algorithm, inline_max: u64) -> Result<Files, Error> {
-    let mut parts = Measuring { algorithm, file: None, objects: Vec::new() };
-    let fault = |fault| {
-        let blob = Digest::sha256(tarball);
-        Error::Layer { number: 0, blob, fault: Box::new(LayerFault::Layer(fault)) }
-    };
-    let layer =
-        layer::split(0, tarball, &mut parts, inline_max, &layer::ReadOptions::default()).map_err(fault)?;
-    let mut tree = Tree::default();
-    tree.apply(0, layer.changes, &mut Notes::default())
-        .map_err(|fault| Error::Apply { blob: Digest::sha256(tarball), fault })?;
-    let objects = objects(&tree, &[parts.objects]);
-    Ok(Files { tree, objects })
-}
-
-/// Computes the digests of files, and keeps nothing else.
-struct Measuring {
-    algorithm: Algorithm,
-    file: Option<Verity>,
-    objects: Vec<FileDigest>,
-}
-
-impl layer::Parts for Measuring {
-    fn inline(&mut self, _: &[u8]) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn begin(&mut self, _: u64) -> io::Result<()> {
-        self.file = Some(Verity::new(self.algorithm));
-        Ok(())
-    }
-
-    fn content(&mut self, bytes: &[u8]) -> io::Result<()> {
-        if let Some(file) = &mut self.file {
-            file.update(bytes);
-        }
-        Ok(())
-    }
-
-    fn end(&mut self) -> io::Result<()> {
-        self.objects.extend(self.file.take().map(Verity::finish));
-        Ok(())
+/// The bytes of a file.
+fn contents(
+    repository: &Repository,
+    tree: &Tree,
+    node: NodeId,
+    layers: &[Vec<FileDigest>],
+) -> Result<Vec<u8>, composefs::Error> {
+    match (&tree.node(node).kind, object_of(tree, node, layers)) {
+        (_, Some(digest)) => repository.read_object(&digest),
+        (Kind::File(Content::Inline(bytes)), None) => Ok(bytes.to_vec()),
+        _ => Ok(Vec::new()),
     }
 }

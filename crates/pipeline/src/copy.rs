@@ -8,7 +8,7 @@
 mod archive;
 mod error;
 mod gather;
-mod layout;
+pub(crate) mod layout;
 mod place;
 mod registry;
 mod stored;
@@ -80,7 +80,7 @@ impl Bundle {
 }
 
 /// What an image says that it is for.
-fn platform_of(image: &Image) -> Option<Platform> {
+pub(crate) fn platform_of(image: &Image) -> Option<Platform> {
     Some(image.config.platform.clone()).filter(Platform::is_stated)
 }
 
@@ -215,7 +215,7 @@ fn open<'a>(
             Box::new(registry::ToRegistry::new(client, reference, source))
         }
         Place::Elsewhere(Source::Layout { path, reference }) => {
-            Box::new(layout::ToLayout::open(path, reference.as_deref(), store)?)
+            Box::new(layout::ToLayout::open(path, reference.as_deref(), Some(store))?)
         }
         Place::Elsewhere(Source::OciArchive { path, reference }) => {
             Box::new(archive::ToOciArchive::open(path, reference.as_deref())?)

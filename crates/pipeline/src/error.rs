@@ -52,6 +52,9 @@ pub enum Error {
     /// The tree does not fit the format.
     #[error("cannot make a composefs image")]
     Image(#[source] erofs::composefs::Error),
+    /// The tree cannot be booted.
+    #[error("cannot make the composefs image that is booted")]
+    Boot(#[source] crate::compose::BootError),
     /// The composefs repository failed.
     #[error(transparent)]
     Composefs(#[from] composefs::Error),

@@ -1,4 +1,6 @@
-//! Calls of C libraries that no safe crate offers. The only crate with `unsafe` in it: small functions, each of which
-//! is safe for whatever it is given.
+//! Calls of C libraries and of the kernel that no safe crate offers. The only crate with `unsafe` in it: small
+//! functions, each of which is safe for whatever it is given.
 
+pub mod loops;
 pub mod lz4;
+pub mod verity;

@@ -50,7 +50,7 @@ pub fn initramfs(archive: &Path, init: &str) -> io::Result<String> {
 }
 
 /// Runs a shell script in a guest that has the file `disk` as its `/dev/nvme0n1`; returns what its
-/// console said. `programs` of this machine can be used there, besides those of busybox; of the kernel's
+/// console said. `programs` of this machine, by their names or paths, can be used there, besides those of busybox; of the kernel's
 /// `modules` each is loaded, after those that it needs.
 ///
 /// # Panics
@@ -118,7 +118,8 @@ fn console(disk: Option<(&Path, Writes)>, append: &str, initramfs: Option<&Path>
 /// Copies a program into `root/bin`, and what it is linked with to where it looks for that.
 fn copy_program(program: &str, root: &Path) -> io::Result<()> {
     let place = find(program).ok_or_else(|| io::Error::other(format!("no {program} here")))?;
-    fs::copy(&place, root.join("bin").join(program))?;
+    let name = place.file_name().unwrap_or(place.as_os_str());
+    fs::copy(&place, root.join("bin").join(name))?;
     let libraries = run(command("ldd").arg(&place))?;
     for library in String::from_utf8_lossy(&libraries).split_whitespace().filter(|word| word.starts_with('/'))
     {

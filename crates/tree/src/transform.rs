@@ -1,6 +1,8 @@
 //! Changes to a finished tree that the caller asked for.
 
-use crate::{NodeId, Time, Tree};
+use std::collections::BTreeMap;
+
+use crate::{Kind, NodeId, Time, Tree};
 
 /// Lets nothing in the tree be younger than `latest`, so that what a build stamped with its own time gives
 /// the same bytes again. See <https://reproducible-builds.org/specs/source-date-epoch/>.
@@ -23,11 +25,54 @@ pub fn root_from_usr(tree: &mut Tree) {
 /// Empties `/run`, on which a filesystem of its own is mounted wherever the tree runs, and gives it the time of
 /// `/usr`. Building an image leaves the places of its own mounts there.
 pub fn empty_run(tree: &mut Tree) {
-    if let Some(run) = directory(tree, b"run") {
-        tree.unlink_all(run);
-        if let Some(usr) = directory(tree, b"usr") {
-            tree.node_mut(run).metadata.mtime = tree.node(usr).metadata.mtime;
+    empty(tree, b"run");
+}
+
+/// Empties a directory of the root, and gives it the time of `/usr`. Says whether there is such a directory.
+pub fn empty(tree: &mut Tree, name: &[u8]) -> bool {
+    let Some(found) = directory(tree, name) else { return false };
+    tree.unlink_all(found);
+    if let Some(usr) = directory(tree, b"usr") {
+        tree.node_mut(found).metadata.mtime = tree.node(usr).metadata.mtime;
+    }
+    true
+}
+
+/// Lets the extended attribute `xattr` of everything be what `label` says of its path, or not be there. A node has one
+/// value: where its names are to have others, those after the first name become nodes of their own.
+pub fn label(tree: &mut Tree, xattr: &[u8], mut label: impl FnMut(&[u8], &Kind) -> Option<Box<[u8]>>) {
+    let mut names = Vec::new();
+    let mut walk = tree.walk();
+    while let Some(visit) = walk.step() {
+        let value = label(visit.path, &tree.node(visit.node).kind);
+        names.push((visit.parent, Box::<[u8]>::from(visit.name), visit.node, value));
+    }
+    let mut labelled: BTreeMap<NodeId, Option<Box<[u8]>>> = BTreeMap::new();
+    for (parent, name, mut node, value) in names {
+        match labelled.get(&node) {
+            Some(first) if *first == value => continue,
+            Some(_) => {
+                let copy = tree.node(node).clone();
+                node = tree.add(copy.metadata, copy.kind);
+                tree.link(parent, &name, node);
+            }
+            None => {}
         }
+        let xattrs = &mut tree.node_mut(node).metadata.xattrs;
+        match &value {
+            Some(value) => {
+                xattrs.get_or_insert_default().insert(xattr.into(), value.clone());
+            }
+            None => {
+                if let Some(some) = xattrs {
+                    some.remove(xattr);
+                }
+                if xattrs.as_ref().is_some_and(|some| some.is_empty()) {
+                    *xattrs = None;
+                }
+            }
+        }
+        labelled.insert(node, value);
     }
 }
 
@@ -72,5 +117,30 @@ mod tests {
         );
         keep_xattrs(&mut tree, |name| name != b"user.a");
         assert!(!Dump(&tree).to_string().contains("user.a"));
+        assert!(empty(&mut tree, b"usr") && !empty(&mut tree, b"boot"));
+    }
+
+    #[test]
+    fn labels_take_names_apart() {
+        let mut tree = Tree::default();
+        let file = tree.grow(Tree::ROOT, b"a", Metadata::implicit(), Kind::Fifo).unwrap();
+        for name in [b"b", b"c", b"d"] {
+            tree.grow_name(Tree::ROOT, name, file).unwrap();
+        }
+        let of_path = |path: &[u8], _: &Kind| match path {
+            b"" | b"d" => None,
+            b"c" => Some(b"2"[..].into()),
+            _ => Some(b"1"[..].into()),
+        };
+        label(&mut tree, b"user.l", of_path);
+        let said = Dump(&tree).to_string();
+        assert_eq!(
+            said,
+            "drwxr-xr-x 0:0 - 0 /\nprwxr-xr-x 0:0 - 0 /a user.l=31\nprwxr-xr-x 0:0 - 0 /b = /a user.l=31\n\
+             prwxr-xr-x 0:0 - 0 /c user.l=32\nprwxr-xr-x 0:0 - 0 /d\n"
+        );
+        assert_eq!(tree.node(file).names, 2);
+        label(&mut tree, b"user.l", |_, _| None);
+        assert!(!Dump(&tree).to_string().contains("user.l"));
     }
 }

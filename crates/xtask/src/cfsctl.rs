@@ -46,10 +46,18 @@ pub(crate) fn run(options: &Options) -> io::Result<()> {
     })
 }
 
+/// Where the program is, once it was built.
+pub(crate) fn program() -> PathBuf {
+    root().join("bin/cfsctl")
+}
+
+fn root() -> PathBuf {
+    tools::directory().join("composefs-ctl")
+}
+
 /// The program, built first if it is not there.
 fn built() -> io::Result<PathBuf> {
-    let root = tools::directory().join("composefs-ctl");
-    let program = root.join("bin/cfsctl");
+    let (root, program) = (root(), program());
     if !program.is_file() {
         step("building cfsctl", || {
             shell::run(cargo().args(["install", "--locked", PACKAGE, "--root"]).arg(&root))

@@ -11,7 +11,7 @@ use super::{IMAGE_HELP, LayerArgs, SourceArgs};
 /// Keep images in a composefs repository: every file once, checked by the kernel where it can
 ///
 /// Repository and images are those of composefs-rs: `cfsctl` opens what unlade fills, and unlade what `cfsctl` fills.
-/// fs-verity is computed, and not enabled: repositories that demand it can be read, but not added to.
+/// Where kernel and filesystem have fs-verity, files are protected by it; `init` demands that unless told otherwise.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Composefs {
     #[command(subcommand)]
@@ -30,6 +30,8 @@ pub(crate) enum ComposefsCommand {
     Dump(ComposefsDump),
     ComputeId(ComputeId),
     CreateImage(CreateImage),
+    OciLayout(OciLayout),
+    Mount(ComposefsMount),
     Fsck(ComposefsFsck),
     Gc(ComposefsGc),
 }
@@ -52,14 +54,18 @@ pub(crate) enum HashKind {
 }
 
 /// Make an empty repository
+///
+/// The filesystem must have fs-verity (ext4 and f2fs made with -O verity, btrfs), unless --insecure says otherwise.
 #[derive(Debug, ClapArgs)]
-#[command(after_help = "Examples:\n  unlade composefs init --repo /var/lib/images --insecure")]
+#[command(
+    after_help = "Examples:\n  unlade composefs init --repo /var/lib/images\n  unlade composefs init --repo images --insecure --hash sha256"
+)]
 pub(crate) struct Init {
     #[command(flatten)]
     pub(crate) repo: Repo,
 
-    /// Do not demand fs-verity of the filesystem; there is no other way yet
-    #[arg(long, required = true)]
+    /// Do not demand fs-verity of the filesystem: damage is then found by `fsck`, and not while files are read
+    #[arg(long)]
     pub(crate) insecure: bool,
 
     /// The hash function of objects' names
@@ -74,8 +80,8 @@ pub(crate) struct Init {
 /// Put an image into a repository
 ///
 /// Its layers are split into objects and streams, from which they can be put together again to the last byte; its
-/// merged tree becomes an image of composefs. A tag leads to all of it, and is written last. What is there already is
-/// neither read nor written again.
+/// merged tree becomes an image of composefs, whose digest is printed, and that of a bootable one in a line of its own. A
+/// tag leads to all of it, and is written last. What is there already is neither read nor written again.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = format!("{IMAGE_HELP}\n\nExamples:\n  unlade composefs pull --repo images alpine\n  unlade composefs pull --repo images oci:./layout app:v1"))]
 pub(crate) struct ComposefsPull {
@@ -89,6 +95,15 @@ pub(crate) struct ComposefsPull {
 
     #[command(flatten)]
     pub(crate) repo: Repo,
+
+    /// Make an image of the tree as it is booted, too: /boot and /sysroot empty, files with the labels of the tree's own
+    /// SELinux policy, if it has one
+    #[arg(long)]
+    pub(crate) bootable: bool,
+
+    /// Read everything that is there already, and write anew what is damaged
+    #[arg(long)]
+    pub(crate) verify: bool,
 
     /// Print what came of it as JSON
     #[arg(long)]
@@ -164,13 +179,13 @@ pub(crate) struct ComposefsLs {
 }
 
 const INPUT_HELP: &str = "\
-INPUT is the text of composefs-dump(5), an image of composefs, or a tarball; which of them, its bytes tell. With --repo it
-is a tag. - is standard input.";
+INPUT is the text of composefs-dump(5), an image of composefs, a tarball or a directory; which of them, its bytes tell.
+With --repo it is a tag. - is standard input.";
 
 /// What is made into an image, or text.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Input {
-    /// The text, image, tarball or tag
+    /// The text, image, tarball, directory or tag
     #[arg(value_name = "INPUT")]
     pub(crate) input: PathBuf,
 
@@ -205,10 +220,10 @@ pub(crate) struct ComputeId {
 
 /// Write the image of a tree to a file, and print its fs-verity digest
 ///
-/// The objects are not written: those of a text or an image are where they are, and those of a tarball are named in the
-/// image alone. `pull` puts both into a repository.
+/// The objects are not written: those of a text or an image are where they are, and those of a tarball or a directory are
+/// named in the image alone. `pull` puts both into a repository.
 #[derive(Debug, ClapArgs)]
-#[command(after_help = format!("{INPUT_HELP}\n\nExamples:\n  unlade composefs create-image tree.dump -o image.cfs"))]
+#[command(after_help = format!("{INPUT_HELP}\n\nExamples:\n  unlade composefs create-image tree.dump -o image.cfs\n  unlade composefs create-image rootfs/ -o image.cfs"))]
 pub(crate) struct CreateImage {
     #[command(flatten)]
     pub(crate) input: Input,
@@ -222,9 +237,82 @@ pub(crate) struct CreateImage {
     pub(crate) image_version: Version,
 }
 
+/// Write an image of a repository to an OCI image layout
+///
+/// Config and diff IDs are those of the image that was pulled. A repository has no compressed bytes, so layers come as
+/// plain tarballs, and where they were compressed the manifest becomes another one that says so. --as-pulled takes the
+/// compressed layers from the store; the manifest then keeps its digest.
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "Examples:\n  unlade composefs oci-layout --repo images alpine -o layout:latest\n  skopeo inspect oci:layout:latest"
+)]
+pub(crate) struct OciLayout {
+    /// The tag
+    pub(crate) tag: Tag,
+
+    #[command(flatten)]
+    pub(crate) repo: Repo,
+
+    /// The layout, which is made or added to, and the name that the image gets there
+    #[arg(short, long, value_name = "DIR[:REF]", value_hint = ValueHint::DirPath)]
+    pub(crate) output: String,
+
+    /// Take the compressed layers from the store, and fail if it does not have them any more
+    #[arg(long)]
+    pub(crate) as_pulled: bool,
+
+    /// Print what was written as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Mount an image of a repository; umount(8) ends that
+///
+/// Takes root, and Linux 6.5. The kernel checks every file against its digest where the repository has fs-verity. While
+/// it is mounted the image must keep a tag, since `gc` does not see mounts.
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "Examples:\n  unlade composefs mount --repo images alpine /mnt && ls /mnt && umount /mnt"
+)]
+pub(crate) struct ComposefsMount {
+    /// The tag
+    pub(crate) tag: Tag,
+
+    /// The directory to mount on
+    #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) point: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) repo: Repo,
+
+    /// Mount the image that `pull --bootable` made
+    #[arg(long)]
+    pub(crate) bootable: bool,
+
+    /// Let set-user-ID programs and devices of the image mean what they say
+    #[arg(long)]
+    pub(crate) trusted: bool,
+
+    /// Ask the kernel in this way alone
+    #[arg(long, hide = true)]
+    pub(crate) way: Option<WayKind>,
+}
+
+/// How a kernel is asked to mount.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum WayKind {
+    /// As Linux 6.15 can be
+    Detached,
+    /// As Linux 6.12 can be
+    File,
+    /// As all can be
+    Loop,
+}
+
 /// Check a repository: every object, every stream, every image, every name
 ///
-/// Exits with 0 if there is nothing to say, and with 3 if there is. Pulling an image again mends what it lacks.
+/// Exits with 0 if there is nothing to say, and with 3 if there is. `pull` mends what an image lacks, and `pull --verify`
+/// what is damaged.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Examples:\n  unlade composefs fsck --repo images --json | jq '.findings[]'")]
 pub(crate) struct ComposefsFsck {

@@ -1,6 +1,8 @@
 //! `unlade composefs`.
 
 mod keep;
+mod layout;
+mod mount;
 mod pull;
 mod tree;
 
@@ -24,6 +26,8 @@ pub(crate) fn run(common: &Common, command: &ComposefsCommand) -> Outcome {
         ComposefsCommand::Dump(command) => tree::dump(command),
         ComposefsCommand::ComputeId(command) => tree::compute_id(command),
         ComposefsCommand::CreateImage(command) => tree::create_image(command),
+        ComposefsCommand::OciLayout(command) => layout::run(common, command),
+        ComposefsCommand::Mount(command) => mount::run(command),
         ComposefsCommand::Fsck(command) => keep::fsck(common, command),
         ComposefsCommand::Gc(command) => keep::gc(common, command),
     }

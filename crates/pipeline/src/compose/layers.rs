@@ -7,16 +7,17 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use composefs::{INLINE_MAX, LayerWriter, Part, Parts, Repository, StreamName};
+use composefs::{INLINE_MAX, LayerWriter, Part, Parts, Present, Repository, StreamName};
 use hash::{Digest, FileDigest};
 use layer::Layer;
 use oci::Image;
 use store::Store;
 
+use super::Options;
 use crate::error::{Error, LayerFault};
 use crate::event::Report;
 use crate::layers::reading::Reading;
-use crate::layers::{Options, Shared, Task, tasks};
+use crate::layers::{Shared, Task, tasks};
 
 /// A layer that is in the repository.
 #[derive(Clone)]
@@ -39,14 +40,15 @@ pub(super) fn store_layers(
     let tasks = tasks(image);
     let (next, stop, expanded) = (AtomicUsize::new(0), AtomicBool::new(false), AtomicU64::new(0));
     let failed = AtomicBool::new(false);
+    let present = if options.verify { Present::Checked } else { Present::Trusted };
     let done: Mutex<BTreeMap<u32, Result<Stored, Error>>> = Mutex::default();
-    let parallel = match options.parallel {
+    let parallel = match options.layers.parallel {
         0 => thread::available_parallelism().map_or(1, |n| n.get()),
         parallel => parallel,
     };
     thread::scope(|scope| {
         for _ in 0..parallel.min(tasks.len()) {
-            let shared = Shared { options, stop: &stop, expanded: &expanded, report };
+            let shared = Shared { options: &options.layers, stop: &stop, expanded: &expanded, report };
             scope.spawn({
                 let (tasks, next, done, failed) = (&tasks, &next, &done, &failed);
                 move || {
@@ -54,7 +56,7 @@ pub(super) fn store_layers(
                         if failed.load(Ordering::Relaxed) {
                             return;
                         }
-                        let stored = one(store, task, repository, shared);
+                        let stored = one(store, task, repository, shared, present);
                         if stored.is_err() {
                             failed.store(true, Ordering::Relaxed);
                         }
@@ -83,8 +85,9 @@ pub(super) fn store_layers(
     let mut entries = 0;
     for (number, stored) in &places {
         entries += stored.layer.changes.len() as u64;
-        if entries > options.image_entries {
-            let fault = Box::new(LayerFault::ImageEntries { limit: options.image_entries });
+        if entries > options.layers.image_entries {
+            let limit = options.layers.image_entries;
+            let fault = Box::new(LayerFault::ImageEntries { limit });
             return Err(Error::Layer {
                 number: *number,
                 blob: image.manifest.layers[*number as usize].digest,
@@ -95,14 +98,20 @@ pub(super) fn store_layers(
     Ok(places.into_values().collect())
 }
 
-fn one(store: &Store, task: &Task<'_>, repository: &Repository, shared: Shared<'_>) -> Result<Stored, Error> {
+fn one(
+    store: &Store,
+    task: &Task<'_>,
+    repository: &Repository,
+    shared: Shared<'_>,
+    present: Present,
+) -> Result<Stored, Error> {
     let oci::Layer { descriptor, diff_id } = task.layer;
     let fail = |fault| Error::Layer { number: task.number, blob: descriptor.digest, fault: Box::new(fault) };
-    if let Some(known) = known(repository, task.number, diff_id, shared.options) {
+    if let Some(known) = known(repository, task.number, diff_id, shared.options, present) {
         return Ok(known);
     }
     let (reading, blob) = Reading::start(store, task.number, task.layer, shared)?;
-    let mut parts = Storing(repository.layer()?);
+    let mut parts = Storing(repository.layer(present)?);
     let layer = reading.split(blob, &mut parts, INLINE_MAX).map_err(fail)?;
     let (stream, objects) = parts.0.finish()?;
     if reading.verify_diff_id {
@@ -156,13 +165,23 @@ impl layer::Parts for Nothing {
 
 /// A layer that the repository has, if nothing of it is missing. One that is damaged or lacks something is stored anew,
 /// and whoever reads it for that says what is wrong with it.
-fn known(repository: &Repository, number: u32, diff_id: &Digest, options: &Options) -> Option<Stored> {
+fn known(
+    repository: &Repository,
+    number: u32,
+    diff_id: &Digest,
+    options: &crate::layers::Options,
+    present: Present,
+) -> Option<Stored> {
     let stream = repository.stream(&StreamName::Layer(*diff_id)).ok()?;
+    let size = |object: &FileDigest| {
+        let size = repository.open_object(object).ok()?.metadata().ok()?.len();
+        repository.has(object, size, present).then_some(size)
+    };
+    size(&stream)?;
     let opened = repository.open_stream(&stream).ok()?;
     let mut sizes = BTreeMap::new();
     for object in &opened.objects {
-        let found = repository.open_object(object).ok()?.metadata().ok()?;
-        sizes.insert(*object, found.len());
+        sizes.insert(*object, size(object)?);
     }
     let parts = opened.parts().ok()?;
     let tarball = Hollow { parts, sizes: &sizes, inline: Vec::new(), at: 0, zeros: 0, objects: Vec::new() };

@@ -17,6 +17,9 @@ pub enum Error {
     /// The store failed.
     #[error("{0}")]
     Store(#[from] store::Error),
+    /// The composefs repository that it comes from failed.
+    #[error("{0}")]
+    Composefs(#[from] composefs::Error),
     /// A blob could not be copied.
     #[error("cannot copy blob {blob}")]
     Blob {
@@ -104,12 +107,12 @@ pub enum Error {
 
 impl Error {
     /// For `map_err`.
-    pub(super) fn write(path: &Path) -> impl FnOnce(io::Error) -> Error {
+    pub(crate) fn write(path: &Path) -> impl FnOnce(io::Error) -> Error {
         move |cause| Error::Write { path: path.into(), cause }
     }
 
     /// Says about which blob it is.
-    pub(super) fn about(self, blob: &Descriptor) -> Error {
+    pub(crate) fn about(self, blob: &Descriptor) -> Error {
         Error::Blob { blob: blob.digest, cause: Box::new(self) }
     }
 

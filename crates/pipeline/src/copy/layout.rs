@@ -1,7 +1,7 @@
 //! An OCI image layout, as a destination. What it holds already stays; its list is replaced last, in one moment.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
@@ -21,18 +21,22 @@ use crate::source::oci_archive::blob_name;
 pub(super) const MARK: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 
 /// A layout, and the name that the image gets there.
-pub(super) struct ToLayout<'a> {
+pub(crate) struct ToLayout<'a> {
     path: &'a Path,
     name: Option<&'a str>,
 }
 
 impl<'a> ToLayout<'a> {
     /// Opens a layout, or makes an empty one.
-    pub(super) fn open(path: &'a Path, name: Option<&'a str>, store: &Store) -> Result<ToLayout<'a>, Error> {
+    pub(crate) fn open(
+        path: &'a Path,
+        name: Option<&'a str>,
+        store: Option<&Store>,
+    ) -> Result<ToLayout<'a>, Error> {
         let same = |one: &Path, other: &Path| {
             fs::canonicalize(one).is_ok_and(|one| fs::canonicalize(other).is_ok_and(|other| one == other))
         };
-        if same(path, store.path()) {
+        if store.is_some_and(|store| same(path, store.path())) {
             return Err(Error::IsTheStore { path: path.into() });
         }
         fs::create_dir_all(path).map_err(Error::write(path))?;
@@ -58,6 +62,22 @@ impl<'a> ToLayout<'a> {
     fn has(&self, blob: &Descriptor) -> bool {
         let found = fs::symlink_metadata(self.blob_path(blob));
         found.is_ok_and(|found| found.is_file() && found.len() == blob.size)
+    }
+
+    /// Makes sure that a blob is there: `write` is given its file, and the file's path, and must fail unless it wrote
+    /// the right bytes. Says whether it was there before.
+    pub(crate) fn put_with(
+        &self,
+        blob: &Descriptor,
+        write: impl FnOnce(&File, &Path) -> Result<(), Error>,
+    ) -> Result<bool, Error> {
+        if self.has(blob) {
+            return Ok(true);
+        }
+        let (path, output) = self.create(blob)?;
+        write(&output.file, &path)?;
+        output.publish().map_err(Error::write(&path))?;
+        Ok(false)
     }
 
     /// Starts the file of a blob. Whatever had the name and is no file is taken away: it may lead elsewhere.
@@ -93,33 +113,9 @@ impl<'a> ToLayout<'a> {
             Some(_) => Err(malformed("its manifests are no list".into())),
         }
     }
-}
 
-impl Sink for ToLayout<'_> {
-    fn put(&self, blob: &Descriptor, bring: Bring<'_>, _: &AtomicBool, _: Report<'_>) -> Result<bool, Error> {
-        if self.has(blob) {
-            return Ok(true);
-        }
-        let stored = bring()?;
-        let (path, output) = self.create(blob)?;
-        let mut reader = stored.verify();
-        io::copy(&mut reader, &mut &output.file).map_err(|error| match mismatched(error, blob.digest) {
-            Ok(corrupt) => corrupt.into(),
-            Err(error) => Error::write(&path)(error),
-        })?;
-        output.publish().map_err(Error::write(&path))?;
-        Ok(false)
-    }
-
-    fn finish(self: Box<Self>, bundle: &Bundle, store: &Store) -> Result<Descriptor, Error> {
-        for document in &bundle.documents {
-            if !self.has(document) {
-                let bytes = store.document(document)?;
-                let (path, output) = self.create(document)?;
-                io::Write::write_all(&mut &output.file, &bytes).map_err(Error::write(&path))?;
-                output.publish().map_err(Error::write(&path))?;
-            }
-        }
+    /// Puts an image on the list, all of which is there.
+    pub(crate) fn list(&self, root: &Descriptor, platform: Option<Platform>) -> Result<(), Error> {
         let mark = self.path.join(LAYOUT_FILE);
         let lock = open_regular(&mark).map_err(pull::Error::from)?;
         lock_file(&lock).map_err(Error::write(&mark))?;
@@ -128,7 +124,7 @@ impl Sink for ToLayout<'_> {
         if manifests.is_null() {
             *manifests = json!([]);
         }
-        let entry = entry(&bundle.root, bundle.platform(), self.name);
+        let entry = entry(root, platform, self.name);
         if let Value::Array(manifests) = manifests {
             match self.name {
                 Some(name) => {
@@ -139,9 +135,42 @@ impl Sink for ToLayout<'_> {
                 None => manifests.push(entry),
             }
         }
-        write(&self.path.join(INDEX_FILE), Value::Object(listing).to_string().as_bytes())?;
+        write(&self.path.join(INDEX_FILE), Value::Object(listing).to_string().as_bytes())
+    }
+}
+
+impl Sink for ToLayout<'_> {
+    fn put(&self, blob: &Descriptor, bring: Bring<'_>, _: &AtomicBool, _: Report<'_>) -> Result<bool, Error> {
+        if self.has(blob) {
+            return Ok(true);
+        }
+        let stored = bring()?;
+        self.put_with(blob, |file, path| copy_stored(stored, blob, file, path))
+    }
+
+    fn finish(self: Box<Self>, bundle: &Bundle, store: &Store) -> Result<Descriptor, Error> {
+        for document in &bundle.documents {
+            self.put_with(document, |mut file, path| {
+                file.write_all(&store.document(document)?).map_err(Error::write(path))
+            })?;
+        }
+        self.list(&bundle.root, bundle.platform())?;
         Ok(bundle.root.clone())
     }
+}
+
+/// Copies a blob of the store into a file.
+pub(crate) fn copy_stored(
+    stored: store::Blob,
+    blob: &Descriptor,
+    mut file: &File,
+    path: &Path,
+) -> Result<(), Error> {
+    let copied = io::copy(&mut stored.verify(), &mut file);
+    copied.map(drop).map_err(|error| match mismatched(error, blob.digest) {
+        Ok(corrupt) => corrupt.into(),
+        Err(error) => Error::write(path)(error),
+    })
 }
 
 /// What a list says of an image: what it is, what it is for, and its name; the same wherever it came from.
@@ -168,6 +197,6 @@ fn lock_file(file: &File) -> io::Result<()> {
 /// Lets a small file have these contents, from one moment to the next.
 fn write(path: &Path, contents: &[u8]) -> Result<(), Error> {
     let output = Unpublished::create(path, 0).map_err(Error::write(path))?;
-    io::Write::write_all(&mut &output.file, contents).map_err(Error::write(path))?;
+    (&output.file).write_all(contents).map_err(Error::write(path))?;
     output.publish().map_err(Error::write(path))
 }

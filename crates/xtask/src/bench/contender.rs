@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::cost::{self, Cost};
 use super::place::{Place, peer};
+use crate::cfsctl;
 
 /// Something that does a job.
 pub(super) struct Contender {
@@ -32,6 +33,7 @@ pub(super) fn all(place: &Place, remote: &str) -> Vec<Contender> {
     let umoci = words(&["umoci", "unpack", "--image", &place.image(), &at("bundle")]);
     let rootfs = at("bundle/rootfs");
     let layout = place.layout.display().to_string();
+    let cfsctl = cfsctl::program().display().to_string();
 
     vec![
         Contender::new("unlade build, cold", work, &["u.ext4", "store"]).step(build("u.ext4", "store")),
@@ -95,6 +97,13 @@ pub(super) fn all(place: &Place, remote: &str) -> Vec<Contender> {
             &layout,
             &at("o.dir"),
         ])),
+        Contender::new("unlade composefs pull", work, &["c.repo", "store"])
+            .step(unlade(&["composefs", "init", "--insecure", "--repo", &at("c.repo")], "store"))
+            .step(unlade(&["composefs", "pull", "--repo", &at("c.repo"), &oci, "it"], "store")),
+        // Of `cargo xtask cfsctl`.
+        Contender::new("cfsctl oci pull", work, &["f.repo"])
+            .step(words(&[&cfsctl, "--repo", &at("f.repo"), "init", "--insecure"]))
+            .step(words(&[&cfsctl, "--repo", &at("f.repo"), "oci", "pull", &oci, "it"])),
         Contender::new("skopeo copy from layout", work, &["copy"]).step(words(&[
             "skopeo",
             "copy",

@@ -51,6 +51,11 @@ pub(super) const DUELS: &[Duel] = &[
         theirs: "skopeo copy from registry",
         remark: "blobs verified by both",
     },
+    Duel {
+        ours: "unlade composefs pull",
+        theirs: "cfsctl oci pull",
+        remark: "diff IDs verified by both, objects by software; ours keeps the blobs in its store as well",
+    },
     Duel { ours: "unlade build from registry, cold", theirs: COLD, remark: "what the network adds" },
     Duel { ours: WARM, theirs: COLD, remark: "what is saved when the image is in the store" },
 ];

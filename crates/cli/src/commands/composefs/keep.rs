@@ -1,6 +1,6 @@
 //! What keeps a repository: making it, its tags, checking and sweeping it.
 
-use composefs::{Access, Meta, Repository};
+use composefs::{Access, Meta, Repository, Security};
 use serde_json::json;
 use tree::escape;
 
@@ -13,7 +13,8 @@ use crate::{render, size, terminal};
 /// Makes a repository.
 pub(super) fn init(command: &Init) -> Outcome {
     let meta = Meta { algorithm: algorithm(command.hash), version: command.image_version, ..Meta::default() };
-    Repository::init(&command.repo.repo, &meta)?;
+    let security = if command.insecure { Security::Insecure } else { Security::Verity };
+    Repository::init(&command.repo.repo, &meta, security)?;
     Ok(())
 }
 

@@ -1,7 +1,9 @@
 //! `unlade composefs pull`.
 
 use composefs::{Access, Tag};
-use pipeline::compose::{Composed, compose};
+use erofs::composefs::Version;
+use hash::FileDigest;
+use pipeline::compose::{self, Composed};
 use pipeline::source::Source;
 use serde_json::json;
 
@@ -21,16 +23,20 @@ pub(super) fn run(common: &Common, command: &ComposefsPull) -> Outcome {
     let repository = open(&command.repo, Access::Write)?;
     let mut session = Session::start(common, &command.image, &command.source)?;
     session.default_pull(PullKind::Always);
-    let options = layer_options(&command.layers);
+    let options = compose::Options {
+        layers: layer_options(&command.layers),
+        bootable: command.bootable,
+        verify: command.verify,
+    };
     let composed = session.with_image(|image, report| {
-        compose(&session.store, image, &repository, Some(&tag), &options, report)
+        compose::compose(&session.store, image, &repository, Some(&tag), &options, report)
     })?;
     session.show_notes(&composed.notes);
     if command.json {
         terminal::answer_json(&to_json(&composed, &tag))?;
         return Ok(());
     }
-    for (_, digest) in &composed.images {
+    for (_, digest) in composed.images.iter().chain(&composed.boot_images) {
         terminal::answer(&format!("{}\n", digest.hex()))?;
     }
     let (new, known) = (composed.layers_new, composed.layers_known);
@@ -50,15 +56,17 @@ fn own_name(image: &str) -> Fallible<Tag> {
 }
 
 fn to_json(composed: &Composed, tag: &Tag) -> serde_json::Value {
-    let images: Vec<_> = composed
-        .images
-        .iter()
-        .map(|(version, digest)| json!({"version": version.number(), "id": digest.hex()}))
-        .collect();
+    let list = |images: &[(Version, FileDigest)]| -> Vec<_> {
+        images
+            .iter()
+            .map(|(version, digest)| json!({"version": version.number(), "id": digest.hex()}))
+            .collect()
+    };
     json!({
         "tag": tag.to_string(),
         "manifest": composed.manifest.digest(),
-        "images": images,
+        "images": list(&composed.images),
+        "bootImages": list(&composed.boot_images),
         "newLayers": composed.layers_new,
         "knownLayers": composed.layers_known,
     })

@@ -1,10 +1,10 @@
 //! Trees as images, as text, as lists.
 
 use std::fs::File;
-use std::io::{self, BufWriter, Read, Write};
+use std::io::{self, BufReader, BufWriter, Cursor, Read, Write};
 use std::path::Path;
 
-use composefs::{Access, INLINE_MAX, Repository, Tag};
+use composefs::{Access, INLINE_MAX, Purpose, Repository, Tag};
 use erofs::composefs::{Files, Text, Version, parse_text, plan, read};
 use hash::{Algorithm, FileDigest, Verity};
 use pipeline::compose;
@@ -120,35 +120,35 @@ fn files(input: &Input) -> Fallible<Files> {
         let tag = tag.parse().map_err(|error: composefs::TagError| Usage(error.to_string()))?;
         return of_tag(&repository, &tag);
     }
-    let bytes = bytes_of(&input.input)?;
-    if bytes.starts_with(&IMAGE) {
-        Ok(read(&bytes)?.files)
-    } else if bytes.starts_with(b"/ ") {
-        Ok(parse_text(&bytes)?)
-    } else {
-        Ok(compose::of_tarball(&bytes, algorithm(input.hash), INLINE_MAX)?)
+    let algorithm = algorithm(input.hash);
+    if input.input.is_dir() {
+        return Ok(compose::of_directory(&input.input, algorithm, INLINE_MAX)?);
     }
-}
-
-fn bytes_of(path: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let read = match path.as_os_str() == "-" {
-        true => io::stdin().lock().read_to_end(&mut bytes),
-        false => File::open(path).and_then(|mut file| file.read_to_end(&mut bytes)),
+    let cannot = |error: io::Error| {
+        io::Error::new(error.kind(), format!("cannot read {}: {error}", input.input.display()))
     };
-    match read {
-        Ok(_) => Ok(bytes),
-        Err(error) => Err(io::Error::new(error.kind(), format!("cannot read {}: {error}", path.display()))),
+    let mut reader: Box<dyn Read> = match input.input.as_os_str() == "-" {
+        true => Box::new(io::stdin().lock()),
+        false => Box::new(File::open(&input.input).map_err(cannot)?),
+    };
+    let mut start = Vec::new();
+    reader.by_ref().take(IMAGE.len() as u64).read_to_end(&mut start).map_err(cannot)?;
+    let (is_image, is_text) = (start == IMAGE, start.starts_with(b"/ "));
+    let mut reader = Cursor::new(start).chain(BufReader::with_capacity(1 << 20, reader));
+    if !is_image && !is_text {
+        return Ok(compose::of_tarball(reader, algorithm, INLINE_MAX)?);
     }
+    let mut bytes = Vec::new();
+    reader.read_to_end(&mut bytes).map_err(cannot)?;
+    if is_image { Ok(read(&bytes)?.files) } else { Ok(parse_text(&bytes)?) }
 }
 
 /// The tree of an image in a repository: its own format's, or whichever there is.
 fn of_tag(repository: &Repository, tag: &Tag) -> Fallible<Files> {
     let stored = repository.image(&repository.resolve(tag)?)?;
-    let plain = stored.images.iter().find(|(name, _)| !name.contains("boot") && !name.contains("xattrs="));
     let missing = || composefs::Error::Missing { what: "image of", name: tag.to_string() };
-    let (_, digest) = plain.ok_or_else(missing)?;
-    Ok(repository.read_image(digest)?.files)
+    let digest = stored.image(Purpose::Run, repository.meta().version).ok_or_else(missing)?;
+    Ok(repository.read_image(&digest)?.files)
 }
 
 /// Computes the digest of what is written.
