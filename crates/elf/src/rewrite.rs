@@ -138,7 +138,7 @@ pub struct Patch {
 pub struct Change {
     /// Where in the file.
     pub offset: u64,
-    /// The bytes, of which [`len`](Change::len) count.
+    /// The bytes, of which `length` count.
     bytes: [u8; detour::REPLACED],
     length: u8,
 }

@@ -72,6 +72,9 @@ fn rootfs(command: &Push, kind: FormatKind, reference: &Reference, session: &Ses
         FormatKind::Dir => {
             return Err(Usage("a directory cannot be pushed: it is not one file".into()).into());
         }
+        _ if command.formats.common.verity_tree.is_some() => {
+            return Err(Usage("one file is pushed: --verity puts the hash tree into it".into()).into());
+        }
         kind => of_kind(kind, &command.formats, epoch)?,
     };
     let options = Options {

@@ -6,7 +6,6 @@ use erofs::{Sharing, Tails};
 use ext4::{BlockSize, Headroom, Inodes, Label, Profile, Size};
 use pipeline::{Erofs, Ext4, Format, Packing};
 
-use super::verity;
 use crate::args::{Build, Ext4Args, FilesystemArgs, FormatArgs, FormatKind, ProfileKind};
 use crate::exit::Usage;
 
@@ -32,15 +31,18 @@ pub(super) fn format(command: &Build, streamed: bool, epoch: Option<i64>) -> Res
         FormatKind::Erofs if streamed => {
             Err(Usage("an EROFS filesystem cannot be written front to back: name a file".into()))
         }
-        kind if verity::is_wanted(command) && !matches!(kind, FormatKind::Ext4 | FormatKind::Erofs) => {
-            Err(Usage("--verity is for filesystems, which are read block by block: ext4 and EROFS".into()))
-        }
         kind => of_kind(kind, &command.formats, epoch),
     }
 }
 
 /// A format with what the arguments say of it.
 pub(crate) fn of_kind(kind: FormatKind, args: &FormatArgs, epoch: Option<i64>) -> Result<Format, Usage> {
+    let wants_tree = args.common.verity || args.common.verity_tree.is_some();
+    if wants_tree && !matches!(kind, FormatKind::Ext4 | FormatKind::Erofs) {
+        return Err(Usage(
+            "--verity is for filesystems, which are read block by block: ext4 and EROFS".into(),
+        ));
+    }
     Ok(match kind {
         FormatKind::Ext4 => Format::Ext4(ext4_options(&args.common, &args.ext4, epoch)?),
         FormatKind::Erofs => Format::Erofs(erofs_options(args)?),
