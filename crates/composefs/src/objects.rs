@@ -180,7 +180,11 @@ impl Repository {
         }
         if linked == Err(Errno::EXIST) && !self.has_whole_object(digest, size) {
             // Something that only looks like the object. Whoever has it open keeps it.
-            fs::remove_file(&path).map_err(Error::io("replace", &path))?;
+            match fs::remove_file(&path) {
+                // Two layers have it, and somebody else was faster.
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                removed => removed.map_err(Error::io("replace", &path))?,
+            }
             linked = link();
         }
         match linked {

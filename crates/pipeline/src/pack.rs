@@ -18,6 +18,7 @@ use oci::Image;
 use store::Store;
 use tree::{Content, Dropped, Kind, Lost, MATERIALISED_MAX, NodeId, Notes, Tree, escape};
 
+use crate::arrivals::Arrivals;
 use crate::build::{Merged, merge};
 use crate::error::Error;
 use crate::event::Report;
@@ -25,7 +26,6 @@ use crate::layers::{self, Contents};
 use crate::output::{FileOutput, copying};
 use crate::publish::{self, Unpublished};
 use crate::spool::Spool;
-use crate::{arrivals::Arrivals, scratch};
 
 pub use include::Include;
 use programs::Programs;
@@ -36,6 +36,9 @@ const CONFIG: &[u8] = b"litebox/config.json";
 
 /// A script that runs what the config says.
 const SCRIPT: &[u8] = b"litebox/config_and_run.sh";
+
+/// Most bytes of a package: as many as one layer may expand to. Links to directories may stand for far more than there is.
+pub const PACKAGE_MAX: u64 = 256 << 30;
 
 /// How many files are named that do not fit; the rest is counted.
 const LISTED: usize = 100;
@@ -64,6 +67,8 @@ pub struct Packed {
     pub files: u64,
     /// Bytes of the package.
     pub bytes: u64,
+    /// What the image's programs are for: those for `amd64` alone are rewritten.
+    pub architecture: String,
     /// How many programs and libraries were rewritten, each counted once.
     pub rewritten: u64,
     /// Those that could not be.
@@ -90,6 +95,9 @@ pub enum PackError {
     /// Links stand for more files than anybody wants.
     #[error(transparent)]
     Endless(#[from] tree::Endless),
+    /// Links stand for more bytes than anybody wants.
+    #[error("the files that links stand for have more bytes than the limit of {PACKAGE_MAX}")]
+    Large,
     /// Two files have one name.
     #[error("{} is in the package twice", escape(.0))]
     Twice(Vec<u8>),
@@ -150,10 +158,14 @@ pub fn pack(
     let threads = options.layers.threads();
     let surveyed = survey(&tree, &spool)?;
     let programs = Programs::rewrite(&tree, &spool, &surveyed.programs, options, threads)?;
-    let mut package = Package { tree: &tree, spool: &spool, programs: &programs, files: 0 };
-    let added: Vec<(Vec<u8>, u16, Vec<u8>)> =
-        added.into_iter().chain(includes.iter().map(include::Read::file)).collect();
+    let mut unrewritten = programs.unrewritten.clone();
+    let mut added = Vec::from(added);
+    for include in includes {
+        unrewritten.extend(include.unrewritten);
+        added.push(include.file);
+    }
     check_names(&tree, &added)?;
+    let mut package = Package { tree: &tree, spool: &spool, programs: &programs, files: 0 };
 
     let output = Unpublished::create(path, 0).map_err(fail)?;
     let bytes = copying(&output.file, &spool, |copier| {
@@ -166,14 +178,12 @@ pub fn pack(
         Ok::<_, Error>(bytes)
     })?;
     output.publish().map_err(fail)?;
-    scratch::remove_leftovers(path);
     let files = package.files;
-    let mut unrewritten = programs.unrewritten;
-    unrewritten.extend(includes.into_iter().filter_map(|include| include.unrewritten));
     Ok(Packed {
         manifest: image.descriptor.digest,
         files,
         bytes,
+        architecture: image.config.platform.architecture.clone(),
         rewritten: programs.rewritten,
         unrewritten,
         dropped: surveyed.dropped,
@@ -181,6 +191,9 @@ pub fn pack(
         notes,
     })
 }
+
+/// A file that is not in the image: path, mode, bytes.
+type Added = (Vec<u8>, u16, Vec<u8>);
 
 /// What a first look at the files has shown.
 struct Surveyed {
@@ -199,7 +212,10 @@ fn survey(tree: &Tree, spool: &Spool) -> Result<Surveyed, Error> {
     let mut files = tree.files(MATERIALISED_MAX);
     while let Some((path, node)) = files.step().map_err(PackError::from)? {
         let Kind::File(content) = &tree.node(node).kind else { continue };
-        surveyed.bytes += content.size();
+        surveyed.bytes = surveyed.bytes.saturating_add(content.size());
+        if surveyed.bytes > PACKAGE_MAX {
+            return Err(PackError::Large.into());
+        }
         if let Err(why) = ustar::header(path, 0, content.size()) {
             count += 1;
             if unfit.len() < LISTED {
@@ -215,7 +231,7 @@ fn survey(tree: &Tree, spool: &Spool) -> Result<Surveyed, Error> {
 }
 
 /// Refuses names that are there already, which the runner would fall over.
-fn check_names(tree: &Tree, added: &[(Vec<u8>, u16, Vec<u8>)]) -> Result<(), PackError> {
+fn check_names(tree: &Tree, added: &[Added]) -> Result<(), PackError> {
     let mut names: Vec<&[u8]> = added.iter().map(|(path, ..)| &path[..]).collect();
     names.sort_unstable();
     if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
@@ -248,7 +264,7 @@ struct Package<'a> {
 }
 
 impl Package<'_> {
-    fn write(&mut self, added: &[(Vec<u8>, u16, Vec<u8>)], out: &mut dyn tree::Output) -> Result<u64, Error> {
+    fn write(&mut self, added: &[Added], out: &mut dyn tree::Output) -> Result<u64, Error> {
         let mut writer = ustar::Writer::new(out);
         let header = |path: &[u8], mode, size| {
             let unfit = |why| PackError::Unfit { files: vec![(path.to_vec(), why)], count: 1 };

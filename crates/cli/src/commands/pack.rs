@@ -37,12 +37,16 @@ pub(crate) fn run(common: &Common, command: &Pack) -> Outcome {
     let packed = session
         .with_image(|image, report| pack::pack(&session.store, image, &options, &command.output, report))?;
     session.show_notes(&packed.notes);
+    if packed.architecture != "amd64" {
+        let architecture = tree::escape(packed.architecture.as_bytes()).to_string();
+        session.say(&format!("note: programs for {architecture} are packed as they are"));
+    }
     for found in &packed.unrewritten {
         let path = render::path(OsStr::from_bytes(&found.path).as_ref());
         session.say(&format!("note: {path} is left as it is: {}", found.why));
     }
     for line in &packed.not_exported {
-        session.say(&format!("note: no shell can export {line}"));
+        session.say(&format!("note: no shell can export {}", tree::escape(line.as_bytes())));
     }
     if command.json {
         terminal::answer_json(&summary_json(&packed, command))?;

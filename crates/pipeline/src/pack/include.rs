@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::PathBuf;
 
-use super::PackError;
 use super::programs::{self, PROGRAM_MAX, Unrewritten};
+use super::{Added, PackError};
 
 /// A file of the host, and where it goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,17 +20,8 @@ pub struct Include {
 
 /// A file that was read.
 pub(super) struct Read {
-    path: Vec<u8>,
-    mode: u16,
-    bytes: Vec<u8>,
+    pub(super) file: Added,
     pub(super) unrewritten: Option<Unrewritten>,
-}
-
-impl Read {
-    /// Path, mode and bytes.
-    pub(super) fn file(&self) -> (Vec<u8>, u16, Vec<u8>) {
-        (self.path.clone(), self.mode, self.bytes.clone())
-    }
 }
 
 /// Reads the files, and rewrites the programs among them.
@@ -58,5 +49,5 @@ fn one(include: &Include) -> Result<Read, PackError> {
     // The host's modes are not asked: not every host has them.
     let mode = if is_program || bytes.starts_with(b"#!") { 0o755 } else { 0o644 };
     let unrewritten = why.map(|why| Unrewritten { path: include.path.clone(), why });
-    Ok(Read { path: include.path.clone(), mode, bytes, unrewritten })
+    Ok(Read { file: (include.path.clone(), mode, bytes), unrewritten })
 }
