@@ -16,6 +16,7 @@ mod listing;
 mod package;
 mod setup;
 mod shell;
+mod suite;
 mod test;
 
 use std::io;
