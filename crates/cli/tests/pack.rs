@@ -161,4 +161,7 @@ fn programs_that_are_left_as_they_are() {
     let (files, summary) = packed(&place, &image, &["--allow-unrewritable"]);
     assert!(files["bin/bun"].1 == bun);
     assert_eq!(summary["unrewritten"], json!([{ "path": "bin/bun", "why": "packaged by Bun" }]));
+    fs::write(place.path("bun"), &bun).unwrap();
+    let (files, summary) = packed(&place, &image, &["--allow-unrewritable", "--include", "bun:b"]);
+    assert!(files["b"].1 == bun && summary["unrewritten"].as_array().unwrap().len() == 2);
 }

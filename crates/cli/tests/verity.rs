@@ -88,6 +88,17 @@ fn out_of_the_store_it_is_the_same() {
 }
 
 #[test]
+fn a_tree_in_the_place_of_another_output() {
+    let place = Place::new();
+    let image = source(corpus::find("init").unwrap());
+    for tree in ["x.erofs", "./x.erofs", "x.roothash"] {
+        let said = place.run(&["build", &image, "-o", "x.erofs", "--verity-tree", tree]);
+        assert_eq!(said.code, Some(2), "{}", said.err);
+        assert!(!place.path("x.erofs").exists());
+    }
+}
+
+#[test]
 fn what_has_no_blocks() {
     let place = Place::new();
     let image = source(corpus::find("init").unwrap());

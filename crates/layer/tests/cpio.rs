@@ -3,30 +3,10 @@
 
 mod support;
 
-use std::io;
-
-use support::{Tarball, read_with};
-use tree::{Notes, Output, Span, Tree};
+use support::{Memory, Tarball, read_with};
+use tree::{Notes, Tree};
 use unlade_layer::cpio::{self, Written};
 use unlade_layer::{Error, ReadOptions};
-
-/// An output in memory that insists on being written from front to back.
-struct Memory<'a> {
-    space: &'a [u8],
-    bytes: Vec<u8>,
-}
-
-impl Output for Memory<'_> {
-    fn write(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        assert_eq!(offset, self.bytes.len() as u64);
-        self.bytes.extend(bytes);
-        Ok(())
-    }
-    fn copy(&mut self, offset: u64, span: Span) -> io::Result<()> {
-        let start = span.offset as usize;
-        self.write(offset, &self.space[start..start + span.length as usize])
-    }
-}
 
 fn written(tarball: Tarball) -> Result<(Written, Vec<u8>), Error> {
     let (layer, space) = read_with(&tarball.end(), &ReadOptions::default()).unwrap();

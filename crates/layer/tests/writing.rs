@@ -3,34 +3,13 @@
 
 mod support;
 
-use std::io;
-
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
-use support::{Tarball, failure, header, read_with};
+use support::{Memory, Tarball, failure, header, read_with};
 use tree::{
-    Action, Change, Content, Device, Directory, Dump, Kind, Metadata, Notes, Output, Path, Span, Time, Tree,
-    Xattrs,
+    Action, Change, Content, Device, Directory, Dump, Kind, Metadata, Notes, Path, Time, Tree, Xattrs,
 };
 use unlade_layer::{ReadOptions, write};
-
-/// An output in memory that insists on being written from front to back.
-struct Memory<'a> {
-    space: &'a [u8],
-    bytes: Vec<u8>,
-}
-
-impl Output for Memory<'_> {
-    fn write(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        assert_eq!(offset, self.bytes.len() as u64);
-        self.bytes.extend(bytes);
-        Ok(())
-    }
-    fn copy(&mut self, offset: u64, span: Span) -> io::Result<()> {
-        let start = span.offset as usize;
-        self.write(offset, &self.space[start..start + span.length as usize])
-    }
-}
 
 fn written(tree: &Tree, space: &[u8]) -> Vec<u8> {
     let mut memory = Memory { space, bytes: Vec::new() };

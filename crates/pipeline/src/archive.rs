@@ -1,6 +1,5 @@
 //! Writing a merged tree as an archive, which a stream can take as well as a file, and which may be compressed.
 
-use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
@@ -41,15 +40,13 @@ impl Job<'_> {
             (Target::Path(path), packing) => {
                 let fail = |cause| Error::Output { path: path.to_path_buf(), cause };
                 let output = Unpublished::create(path, 0).map_err(fail)?;
-                let file = Counted { file: &output.file, length: 0 };
-                let mut file = BufWriter::with_capacity(1 << 20, file);
+                let mut file = BufWriter::with_capacity(1 << 20, &output.file);
                 let spool = contents.spool();
                 let written = self.write_stream(tree, &spool, (kind, packing), &mut file, built);
                 written.map_err(|error| match error {
                     Error::Stream(cause) => fail(cause),
                     other => other,
                 })?;
-                built.output_bytes = file.get_ref().length;
                 drop(file);
                 self.publish(output, path, built)
             }
@@ -66,6 +63,7 @@ impl Job<'_> {
         built: &mut Built,
     ) -> Result<(), Error> {
         let total = (built.content_bytes, self.report);
+        let mut stream = Counted { stream, length: 0 };
         let put = |stream: &mut dyn Write| {
             let mut output = StreamOutput::new(stream, spool).telling(total);
             let written = put(kind, tree, &mut output).map_err(stream_error)?;
@@ -73,23 +71,25 @@ impl Job<'_> {
             Ok::<_, Error>(written)
         };
         let written = match packing {
-            Packing::None => put(stream)?,
+            Packing::None => put(&mut stream)?,
             Packing::Gzip => {
                 // Without a name or a time in its header.
-                let mut gzip = GzEncoder::new(&mut *stream, flate2::Compression::default());
+                let mut gzip = GzEncoder::new(&mut stream, flate2::Compression::default());
                 let written = put(&mut gzip)?;
                 gzip.finish().map_err(Error::Stream)?;
                 written
             }
             Packing::Zstd => {
-                let mut zstd = zstd(&mut *stream).map_err(Error::Stream)?;
+                let mut zstd = zstd(&mut stream).map_err(Error::Stream)?;
                 let written = put(&mut zstd)?;
                 zstd.finish().map_err(Error::Stream)?;
                 written
             }
         };
         note(written, built);
-        stream.flush().map_err(Error::Stream)
+        stream.flush().map_err(Error::Stream)?;
+        built.output_bytes = stream.length;
+        Ok(())
     }
 
     /// Writes a file, into which contents may come in any order.
@@ -137,20 +137,20 @@ fn note(written: Written, built: &mut Built) {
     built.notes.count(Remark::XattrUnsupported, written.dropped_xattrs);
 }
 
-/// Counts what a file gets.
+/// Counts what a stream gets.
 struct Counted<'a> {
-    file: &'a File,
+    stream: &'a mut dyn Write,
     length: u64,
 }
 
 impl Write for Counted<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let count = self.file.write(bytes)?;
+        let count = self.stream.write(bytes)?;
         self.length += count as u64;
         Ok(count)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        self.stream.flush()
     }
 }

@@ -142,7 +142,7 @@ pub fn pack(
 ) -> Result<Packed, Error> {
     let fail = |cause| Error::Output { path: path.into(), cause };
     Unpublished::check(path).map_err(fail)?;
-    let includes = include::read(&options.includes)?;
+    let includes = include::read(&options.includes, options.allow_bun)?;
     let scratch = options.scratch.clone().unwrap_or_else(|| publish::directory_of(path).into());
     let here = (store, &Arrivals::complete());
     let (Merged { tree, notes }, spool) =

@@ -7,7 +7,7 @@ mod common;
 use std::fs;
 use std::sync::Arc;
 use std::sync::Mutex;
-use std::sync::mpsc::{self, Receiver};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::Duration;
 
 use common::{AMD64, chain};
@@ -85,6 +85,18 @@ fn options() -> Options {
     }
 }
 
+/// Sends something when a layer has been read to its end.
+fn once_read(number: u32, read: Sender<()>) -> impl Fn(Event) + Sync {
+    move |event| {
+        if let Event::Read { layer, done, total, .. } = event
+            && layer == number
+            && done == total
+        {
+            let _ = read.send(());
+        }
+    }
+}
+
 fn layer(name: &str) -> Vec<u8> {
     Tarball::new().file(name, &[b'x'; 70_000]).end()
 }
@@ -95,13 +107,7 @@ fn a_layer_is_read_while_another_is_coming() {
     let place = Place::new(&[layer("lower"), layer("upper")]);
     let (read, until) = mpsc::channel();
     let in_time = place.keep_back(0, until);
-    let report = move |event| {
-        if let Event::Read { layer: 1, done, total, .. } = event
-            && done == total
-        {
-            let _ = read.send(());
-        }
-    };
+    let report = once_read(1, read);
     assert_eq!(place.pull_and_build(&report), Ok(2));
     assert!(in_time.recv_timeout(PATIENCE).unwrap(), "the second layer waited for the first");
 
@@ -126,13 +132,7 @@ fn known_layers_come_again() {
     }
     let (read, until) = mpsc::channel();
     let in_time = place.keep_back(0, until);
-    let report = move |event| {
-        if let Event::Read { layer: 1, done, total, .. } = event
-            && done == total
-        {
-            let _ = read.send(());
-        }
-    };
+    let report = once_read(1, read);
     assert_eq!(place.pull_and_build(&report), Ok(2));
     assert!(in_time.recv_timeout(PATIENCE).unwrap());
     assert!(place.output().unwrap() == first);

@@ -31,6 +31,7 @@ pub(crate) fn run(common: &Common, command: &Build) -> Outcome {
     if streamed && io::stdout().is_terminal() {
         return Err(Usage("standard output is a terminal: redirect it, or name a file".into()).into());
     }
+    verity::check(command)?;
     let epoch = source_date_epoch()?;
     let latest_mtime = latest_mtime(command.clamp_mtime, epoch)?;
     if command.prefer_prebuilt && streamed {

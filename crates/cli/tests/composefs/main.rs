@@ -27,6 +27,7 @@ use hash::{Algorithm, FileDigest};
 use serde_json::{Value, json};
 use support::Place;
 use support::schema::conforms;
+use testkit::corpus::Image;
 use testkit::image::{Layer, Tar, write_layout};
 use testkit::tools;
 
@@ -355,7 +356,10 @@ fn cfsctl_makes_the_same_and_reads_ours() {
             found += &format!("{hash}, version {version}, {layout}\n{facts}");
         }
         // All of the corpus that was made, and that both sides take: neither takes sparse files.
-        for image in testkit::corpus::IMAGES.iter().filter(|image| !image.name.starts_with("special")) {
+        // The large ones take minutes, and differ in nothing that depends on the kind.
+        let is_first = (hash, version) == KINDS[0];
+        let is_meant = |image: &&Image| !image.name.starts_with("special") && (image.everyday || is_first);
+        for image in testkit::corpus::IMAGES.iter().filter(is_meant) {
             let layout = testkit::corpus::directory().join(image.name);
             match layout.is_dir() {
                 true => drop(compare(&place, layout.to_str().unwrap(), hash, version, &[])),

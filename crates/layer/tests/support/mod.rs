@@ -3,7 +3,7 @@
 
 use std::io::{self, BufRead, Read};
 
-use tree::{Action, Content, Device, Kind, Metadata, Time};
+use tree::{Action, Content, Device, Kind, Metadata, Output, Span, Time};
 use unlade_layer::{Error, Layer, ReadOptions, read};
 
 pub use testkit::tarball::{Header, Tarball, header, record};
@@ -26,6 +26,24 @@ impl Read for Dribble<'_> {
         into[..length].copy_from_slice(&self.0[..length]);
         self.consume(length);
         Ok(length)
+    }
+}
+
+/// An output in memory that insists on being written from front to back.
+pub struct Memory<'a> {
+    pub space: &'a [u8],
+    pub bytes: Vec<u8>,
+}
+
+impl Output for Memory<'_> {
+    fn write(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        assert_eq!(offset, self.bytes.len() as u64);
+        self.bytes.extend(bytes);
+        Ok(())
+    }
+    fn copy(&mut self, offset: u64, span: Span) -> io::Result<()> {
+        let start = span.offset as usize;
+        self.write(offset, &self.space[start..start + span.length as usize])
     }
 }
 

@@ -25,11 +25,11 @@ pub(super) struct Read {
 }
 
 /// Reads the files, and rewrites the programs among them.
-pub(super) fn read(includes: &[Include]) -> Result<Vec<Read>, PackError> {
-    includes.iter().map(one).collect()
+pub(super) fn read(includes: &[Include], allow_bun: bool) -> Result<Vec<Read>, PackError> {
+    includes.iter().map(|include| one(include, allow_bun)).collect()
 }
 
-fn one(include: &Include) -> Result<Read, PackError> {
+fn one(include: &Include, allow_bun: bool) -> Result<Read, PackError> {
     let fail = |cause| PackError::Include { path: include.host.clone(), cause };
     let mut bytes = Vec::new();
     let file = File::open(&include.host).map_err(fail)?;
@@ -45,7 +45,7 @@ fn one(include: &Include) -> Result<Read, PackError> {
     if include.program && !is_program {
         return Err(fail(io::Error::new(io::ErrorKind::InvalidInput, "it is no ELF file")));
     }
-    let why = if is_program { programs::of_host(&include.path, &mut bytes)? } else { None };
+    let why = if is_program { programs::of_host(&include.path, &mut bytes, allow_bun)? } else { None };
     // The host's modes are not asked: not every host has them.
     let mode = if is_program || bytes.starts_with(b"#!") { 0o755 } else { 0o644 };
     let unrewritten = why.map(|why| Unrewritten { path: include.path.clone(), why });

@@ -100,7 +100,7 @@ impl Programs {
             if let Some(done) = known.lock().unwrap_or_else(PoisonError::into_inner).get(&digest) {
                 return Ok(done.clone());
             }
-            let done = one(path, &bytes, options)?;
+            let done = outcome(path, &bytes, options.allow_bun)?;
             known.lock().unwrap_or_else(PoisonError::into_inner).insert(digest, done.clone());
             Ok(done)
         };
@@ -145,8 +145,8 @@ pub(super) fn is_one(content: &Content, spool: &Spool) -> Result<bool, Error> {
 }
 
 /// Rewrites bytes of a file that is not in the image. `None` if they stay as they are.
-pub(super) fn of_host(path: &[u8], bytes: &mut Vec<u8>) -> Result<Option<Why>, PackError> {
-    match outcome(path, bytes, false)? {
+pub(super) fn of_host(path: &[u8], bytes: &mut Vec<u8>, allow_bun: bool) -> Result<Option<Why>, PackError> {
+    match outcome(path, bytes, allow_bun)? {
         Done::Kept => Ok(None),
         Done::Left(why) => Ok(Some(why)),
         Done::Patched(patch) => {
@@ -154,10 +154,6 @@ pub(super) fn of_host(path: &[u8], bytes: &mut Vec<u8>) -> Result<Option<Why>, P
             Ok(None)
         }
     }
-}
-
-fn one(path: &[u8], bytes: &[u8], options: &Options) -> Result<Done, PackError> {
-    outcome(path, bytes, options.allow_bun)
 }
 
 fn outcome(path: &[u8], bytes: &[u8], allow_bun: bool) -> Result<Done, PackError> {

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use hash::Digest;
 use hash::dm_verity::HASH_BLOCK;
@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::args::Build;
 use crate::commands::shared::{Fallible, Session};
+use crate::exit::Usage;
 use crate::render;
 
 /// The hash tree of a rootfs, and the file that has its root.
@@ -51,6 +52,17 @@ pub(super) fn finish(
 /// Whether there is to be one.
 pub(super) fn is_wanted(command: &Build) -> bool {
     command.formats.common.verity || command.formats.common.verity_tree.is_some()
+}
+
+/// Refuses a file that would take the place of another one of the same build.
+pub(super) fn check(command: &Build) -> Result<(), Usage> {
+    let Some(tree) = &command.formats.common.verity_tree else { return Ok(()) };
+    let place = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.into());
+    let others = [command.output.clone(), command.output.with_extension("roothash")];
+    if others.iter().any(|other| place(other) == place(tree)) {
+        return Err(Usage("--verity-tree: the file is another output of this build".into()));
+    }
+    Ok(())
 }
 
 /// A rootfs without its hash tree.
