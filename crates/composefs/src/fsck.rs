@@ -11,6 +11,7 @@ use hash::{Digest, FileDigest};
 use rustix::io::Errno;
 use serde::Serialize;
 
+use crate::gc::is_unfinished;
 use crate::hashing::Hashing;
 use crate::open::list;
 use crate::splitstream::ContentType;
@@ -141,11 +142,17 @@ impl Check<'_> {
         let root = self.repository.root.join("objects");
         for directory in list(&root)? {
             let below = Path::new("objects").join(directory.file_name());
+            if is_unfinished(&directory.path()) {
+                continue;
+            }
             if !directory.path().is_dir() {
                 self.found(Finding::Stray { path: below });
                 continue;
             }
             for entry in list(&directory.path())? {
+                if is_unfinished(&entry.path()) {
+                    continue;
+                }
                 let object = linked_object(&entry.path());
                 let ours = object.filter(|object| object.algorithm() == self.repository.meta().algorithm);
                 let Some(object) = ours else {
@@ -208,7 +215,7 @@ impl Check<'_> {
         for entry in list(&self.repository.root.join("streams"))? {
             let file_name = entry.file_name();
             let below = Path::new("streams").join(&file_name);
-            if file_name == "refs" {
+            if file_name == "refs" || is_unfinished(&entry.path()) {
                 continue;
             }
             let Some(object) = self.behind(&below) else { continue };
@@ -267,7 +274,7 @@ impl Check<'_> {
         for entry in list(&self.repository.root.join("images"))? {
             let file_name = entry.file_name();
             let below = Path::new("images").join(&file_name);
-            if file_name == "refs" {
+            if file_name == "refs" || is_unfinished(&entry.path()) {
                 continue;
             }
             let Some(object) = self.behind(&below) else { continue };

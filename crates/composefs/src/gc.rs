@@ -139,10 +139,14 @@ impl Repository {
 impl Plan {
     /// Notes a file that a crash left, by its name. Nobody else has the repository open while it is swept.
     fn leftover(&mut self, repository: &Repository, path: &Path) {
-        let is_ours =
-            path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(".tmp-"));
-        if let (true, Ok(below)) = (is_ours, path.strip_prefix(&repository.root)) {
+        if let (true, Ok(below)) = (is_unfinished(path), path.strip_prefix(&repository.root)) {
             self.files.push(below.into());
         }
     }
+}
+
+/// Whether a file has the name of one that is being made, or was when somebody was killed: it is no part of the
+/// repository yet.
+pub(crate) fn is_unfinished(path: &Path) -> bool {
+    path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(".tmp-"))
 }

@@ -120,6 +120,11 @@ impl Repository {
         }
         let parent = below.parent().expect("names lie in directories");
         self.create_directory(parent)?;
+        // Where nothing is to be replaced, a symlink is there at once.
+        match std::os::unix::fs::symlink(target, &path) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            made => return made.map_err(Error::io("make", &path)),
+        }
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         // Not among the tags, for whose names a crash would otherwise make another.
         let top = below.components().next().expect("names lie in directories");

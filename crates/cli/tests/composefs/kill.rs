@@ -1,6 +1,7 @@
 //! What a kill at any moment leaves of a repository.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -12,6 +13,28 @@ use super::{clean, facts, place};
 /// How many kills there are, half of them of `gc`. `UNLADE_KILLS=100` is what a release should have seen.
 fn kills() -> u32 {
     std::env::var("UNLADE_KILLS").map_or(6, |count| count.parse().unwrap())
+}
+
+/// What is half-made when somebody is killed is no part of the repository, and goes with the next sweep.
+#[test]
+fn what_is_half_made_is_no_finding() {
+    let place = place();
+    place.done(&["composefs", "pull", "--repo", "repo", "oci:two", "two", "-q"]);
+    let directory = fs::read_dir(place.path("repo/objects")).unwrap().next().unwrap().unwrap().path();
+    let half = [
+        place.path("repo/streams/.tmp-link-1-0"),
+        place.path("repo/images/.tmp-link-1-1"),
+        place.path("repo/objects/.tmp-object-1-2"),
+        directory.join(".tmp-object-1-3"),
+    ];
+    for path in &half[..2] {
+        symlink("../../oci-manifest-sha256:nothing", path).unwrap();
+    }
+    half[2..].iter().for_each(|path| fs::write(path, "half").unwrap());
+    clean(&place);
+    place.done(&["composefs", "gc", "--repo", "repo"]);
+    assert!(half.iter().all(|path| fs::symlink_metadata(path).is_err()));
+    clean(&place);
 }
 
 #[test]
