@@ -77,7 +77,7 @@ fn check_plain(view: &View<'_>, top: NodeId, path: &Path) -> io::Result<()> {
 fn write_tar(view: &View<'_>, top: NodeId, name: &[u8], spool: &Spool, path: &Path) -> Result<Unkept, Error> {
     let fail = |cause| Error::Output { path: path.into(), cause };
     let output = Unpublished::create(path, 0).map_err(fail)?;
-    copying(&output.file, spool, |copy| {
+    copying(&output.file, spool, None, |copy| {
         let mut out = FileOutput::new(&output.file, copy, 0, view.report);
         layer::write_from(&view.merged.tree, top, name, &mut out).map_err(|error| match error {
             layer::Error::Io { source, .. } => fail(source),

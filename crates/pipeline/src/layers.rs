@@ -22,7 +22,7 @@ use tree::Change;
 use crate::arrivals::{Arrivals, NotComing};
 use crate::error::{Error, LayerFault};
 use crate::event::Report;
-use crate::output::Places;
+use crate::output::{BUFFER, Gathering, Places};
 use crate::spool::Spool;
 use reading::Reading;
 
@@ -231,9 +231,9 @@ fn read_task(
     let (reading, blob) = Reading::start(store, task.number, task.layer, shared)?;
     let layer = match contents {
         Contents::Drop => reading.run(blob, io::sink()),
-        Contents::Place(places) => buffered(&reading, blob, places.of_layer(task.number)),
+        Contents::Place(places) => buffered(&reading, blob, Gathering::new(places.of_layer(task.number))),
         Contents::Keep(directory) => match spool.create(task.number, directory) {
-            Ok(file) => buffered(&reading, blob, file),
+            Ok(file) => buffered(&reading, blob, BufWriter::with_capacity(BUFFER, file)),
             Err(error) => Err(LayerFault::Spool(error)),
         },
     };
@@ -269,15 +269,14 @@ pub(crate) fn read_to(
     let last = |change: &Change| {
         !reading.verify_diff_id && change.content_end().is_some_and(|reached| reached >= end)
     };
-    let mut contents = BufWriter::with_capacity(1 << 20, contents);
+    let mut contents = BufWriter::with_capacity(BUFFER, contents);
     let read = reading.run_until(blob, &mut contents, last);
     let read = read.and_then(|changes| contents.flush().map(|()| changes).map_err(LayerFault::Spool));
     read.map_err(|fault| Error::Layer { number, blob: layer.descriptor.digest, fault: Box::new(fault) })
 }
 
-/// Reads a layer whose contents go out in large writes.
-fn buffered(reading: &Reading<'_>, blob: File, contents: impl Write) -> Result<Layer, LayerFault> {
-    let mut contents = BufWriter::with_capacity(1 << 20, contents);
+/// Reads a layer whose contents go out in large writes, through `contents` that gathers them.
+fn buffered(reading: &Reading<'_>, blob: File, mut contents: impl Write) -> Result<Layer, LayerFault> {
     let layer = reading.run(blob, &mut contents)?;
     contents.flush().map_err(LayerFault::Spool)?;
     Ok(layer)

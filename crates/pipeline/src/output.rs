@@ -1,9 +1,12 @@
 //! The rootfs as it is written: bytes at offsets, and runs of contents that come from somewhere else.
 //!
 //! A format's writer never sees contents, it only says where they go. What becomes of that is decided here:
-//! `copy` takes them from the spool at once, `place` notes where they go, for when the layers are read.
+//! `copy` takes them from the spool at once, `place` notes where they go, for when the layers are read. Where it pays
+//! either goes past the page cache (`direct`).
 
 mod copy;
+mod direct;
+mod gather;
 mod place;
 pub(crate) mod sparse;
 mod stream;
@@ -20,6 +23,8 @@ use tree::{BLOCK, Output, Span};
 use crate::event::{Event, Report};
 
 pub(crate) use copy::{copy, copying};
+pub(crate) use direct::Direct;
+pub(crate) use gather::Gathering;
 pub(crate) use place::Places;
 pub(crate) use stream::StreamOutput;
 
@@ -76,6 +81,11 @@ pub(crate) trait Bring {
 
     /// Appends to these what is to be written in a run's place now.
     fn gather(&mut self, run: Run, bytes: &mut Vec<u8>) -> io::Result<()>;
+
+    /// Waits for what is still under way.
+    fn finish(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Notes the runs, for when the layers are read.
@@ -153,6 +163,7 @@ impl<'a> FileOutput<'a> {
     pub(crate) fn finish(mut self) -> io::Result<()> {
         self.flush()?;
         self.flush_gathered()?;
+        self.runs.finish()?;
         self.progress.total = self.progress.done;
         self.progress.tell();
         Ok(())

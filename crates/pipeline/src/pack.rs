@@ -168,7 +168,7 @@ pub fn pack(
     let mut package = Package { tree: &tree, spool: &spool, programs: &programs, files: 0 };
 
     let output = Unpublished::create(path, 0).map_err(fail)?;
-    let bytes = copying(&output.file, &spool, |copier| {
+    let bytes = copying(&output.file, &spool, None, |copier| {
         let mut out = FileOutput::new(&output.file, copier, surveyed.bytes, report);
         let bytes = package.write(&added, &mut out).map_err(|error| match error {
             Error::Archive(layer::Error::Io { source, .. }) => fail(source),

@@ -20,7 +20,7 @@ use crate::identity::Identity;
 use crate::layers::{self, Contents};
 use crate::options::{Erofs, Ext4, Format, Options, Target, scratch_directory};
 use crate::outlines::Outlines;
-use crate::output::{FileOutput, Places, copying};
+use crate::output::{Direct, FileOutput, Places, copying};
 use crate::press::{Done, Fault, candidates, press};
 use crate::publish::Unpublished;
 use crate::reuse;
@@ -250,9 +250,10 @@ impl Job<'_> {
         write: impl FnOnce(&mut dyn Output) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let fail = |cause| Error::Output { path: path.into(), cause };
+        let direct = if self.reads_again() { None } else { Direct::open(file) };
         match contents {
             // The spool is dropped before the output is flushed: its pages must not be written to the disk.
-            Held::Spool(spool) => copying(file, &spool, |copier| {
+            Held::Spool(spool) => copying(file, &spool, direct, |copier| {
                 let mut output = FileOutput::new(file, copier, built.content_bytes, self.report).after(done);
                 let written = write(&mut output)?;
                 output.finish().map_err(fail)?;
@@ -263,13 +264,24 @@ impl Job<'_> {
                 let mut output = FileOutput::new(file, &mut runs, built.content_bytes, self.report);
                 let written = write(&mut output)?;
                 output.finish().map_err(fail)?;
-                let places = Places::new(file, self.image.manifest.layers.len(), runs).map_err(fail)?;
+                let places =
+                    Places::new(file, direct, self.image.manifest.layers.len(), runs).map_err(fail)?;
                 let read = self.read_into(&places, &outlines, built);
                 // What the file fails with comes back as a layer's fault, which it is not.
                 read.map_err(|error| places.failed().map_or(error, fail))?;
                 Ok(written)
             }
         }
+    }
+
+    /// Whether what was written is read before it is published, or is no filesystem's, whose contents lie in blocks.
+    fn reads_again(&self) -> bool {
+        let verity = match &self.options.format {
+            Format::Ext4(ext4) => ext4.verity,
+            Format::Erofs(erofs) => erofs.verity,
+            Format::Tar(_) | Format::Cpio(_) | Format::Directory => return true,
+        };
+        verity || self.options.remember
     }
 
     /// Reads the layers, and puts their contents into their places.

@@ -9,27 +9,35 @@ use std::thread;
 use rustix::io::Errno;
 use tree::Span;
 
+use super::direct::{Direct, Splicing};
 use super::{BUFFER, Bring, GATHERED_MAX, Run, reserve, write_out};
 use crate::spool::Spool;
 
 /// How much one copy inside the kernel moves, in bytes: afterwards the spool lets go of it.
 const STEP: usize = 8 << 20;
 
-/// Lends `work` a way to copy runs of contents from `spool` into `file`. A second thread tidies up behind it.
-pub(crate) fn copying<T>(file: &File, spool: &Spool, work: impl FnOnce(&mut dyn Bring) -> T) -> T {
+/// Lends `work` a way to copy runs of contents from `spool` into `file`, past the page cache where that can be. A second
+/// thread tidies up behind it.
+pub(crate) fn copying<T>(
+    file: &File,
+    spool: &Spool,
+    direct: Option<Direct>,
+    work: impl FnOnce(&mut dyn Bring) -> T,
+) -> T {
     thread::scope(|scope| {
         let (copied, behind) = mpsc::channel();
         scope.spawn(move || behind.into_iter().for_each(|run| tidy_up(file, spool, run)));
+        let splicing = direct.as_ref().map(|direct| Splicing::start(scope, (file, direct), spool));
         // The other end is gone only when this one is.
         let copied = |run| copied.send(run).unwrap_or_default();
-        work(&mut Copier { file, spool, in_kernel: true, copied: &copied })
+        work(&mut Copier { file, spool, splicing, in_kernel: true, copied: &copied })
     })
 }
 
 /// Copies a single run.
 pub(crate) fn copy(file: &File, spool: &Spool, run: Run) -> io::Result<()> {
     let copied = |run| tidy_up(file, spool, run);
-    Copier { file, spool, in_kernel: true, copied: &copied }.copy(run)
+    Copier { file, spool, splicing: None, in_kernel: true, copied: &copied }.copy(run)
 }
 
 fn tidy_up(file: &File, spool: &Spool, copied: Run) {
@@ -41,6 +49,7 @@ fn tidy_up(file: &File, spool: &Spool, copied: Run) {
 struct Copier<'a> {
     file: &'a File,
     spool: &'a Spool,
+    splicing: Option<Splicing<'a>>,
     in_kernel: bool,
     /// Is told of each part that was copied.
     copied: &'a dyn Fn(Run),
@@ -48,7 +57,18 @@ struct Copier<'a> {
 
 impl Bring for Copier<'_> {
     fn bring(&mut self, run: Run) -> io::Result<()> {
-        self.copy(run)
+        reserve(self.file, run.offset, run.source.length)?;
+        match &self.splicing {
+            Some(splicing) if splicing.takes(&run) => {
+                let rest = splicing.bring(run)?;
+                self.copy(rest)
+            }
+            _ => self.copy(run),
+        }
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        self.splicing.as_mut().map_or(Ok(()), Splicing::finish)
     }
 
     /// A call into the kernel for each costs more than to copy them twice.
@@ -68,7 +88,6 @@ impl Copier<'_> {
     fn copy(&mut self, run: Run) -> io::Result<()> {
         let Run { source, mut offset } = run;
         let from = self.spool.file(source.layer)?;
-        reserve(self.file, offset, source.length)?;
         let (mut at, end) = (source.offset, source.offset + source.length);
         while self.in_kernel && at < end {
             let length = usize::try_from(end - at).unwrap_or(usize::MAX).min(STEP);

@@ -5,13 +5,14 @@ use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::sync::Mutex;
 
-use super::{Run, reserve, write_out};
+use super::{Direct, Run, reserve, write_out};
 use crate::sieve::Sieve;
 
 /// Where the contents of all layers go in a file.
 #[derive(Debug)]
 pub(crate) struct Places<'a> {
     file: &'a File,
+    direct: Option<Direct>,
     /// For each layer its runs, in the order of its content space.
     layers: Vec<Vec<Run>>,
     /// Why writing failed: the file's fault, and no layer's.
@@ -22,8 +23,13 @@ impl<'a> Places<'a> {
     /// The places that runs name, none of whose contents go to two of them, for an image of so many layers.
     ///
     /// A disk that is too small says so before any work is done.
-    pub(crate) fn new(file: &'a File, layers: usize, runs: Vec<Run>) -> io::Result<Places<'a>> {
-        let mut places = Places { file, layers: vec![Vec::new(); layers], failed: Mutex::default() };
+    pub(crate) fn new(
+        file: &'a File,
+        direct: Option<Direct>,
+        layers: usize,
+        runs: Vec<Run>,
+    ) -> io::Result<Places<'a>> {
+        let mut places = Places { file, direct, layers: vec![Vec::new(); layers], failed: Mutex::default() };
         for run in runs {
             let Some(layer) = places.layers.get_mut(run.source.layer as usize) else { continue };
             reserve(file, run.offset, run.source.length)?;
@@ -39,13 +45,16 @@ impl<'a> Places<'a> {
         Sieve::new(
             runs,
             |run: &Run| run.source,
-            |run, at, bytes| {
-                let offset = run.offset + at;
-                self.file.write_all_at(bytes, offset).inspect_err(|error| self.fail(error))?;
-                write_out(self.file, offset, bytes.len() as u64);
-                Ok(())
-            },
+            |run, at, bytes| self.put(bytes, run.offset + at).inspect_err(|error| self.fail(error)),
         )
+    }
+
+    fn put(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        let done = self.direct.as_ref().map_or(Ok(0), |direct| direct.write_at(bytes, offset))?;
+        let (bytes, offset) = (&bytes[done..], offset + done as u64);
+        self.file.write_all_at(bytes, offset)?;
+        write_out(self.file, offset, bytes.len() as u64);
+        Ok(())
     }
 
     /// Why the file could not be written, if that is what failed.
