@@ -21,19 +21,25 @@ const FIRST: [&str; 6] = ["catalogue", "differential", "images", "registry", "lo
 const ALONE: [&str; 1] = ["resources"];
 
 /// A program with tests.
-struct Tests {
+pub(crate) struct Tests {
     name: String,
     program: PathBuf,
     /// Where its package is; there it runs.
     package: PathBuf,
 }
 
-pub(crate) fn run() -> io::Result<()> {
+/// Compiles everything, and says which programs have tests.
+pub(crate) fn compile() -> io::Result<Vec<Tests>> {
     let mut tests = Vec::new();
     step("cargo test, compiling", || {
-        tests = compile()?;
+        tests = compiled()?;
         Ok(())
     })?;
+    Ok(tests)
+}
+
+/// Runs them, and the tests in the documentation.
+pub(crate) fn run(tests: Vec<Tests>) -> io::Result<()> {
     let (alone, mut together): (Vec<Tests>, Vec<Tests>) =
         tests.into_iter().partition(|tests| ALONE.contains(&&*tests.name));
     together.sort_by_key(|tests| FIRST.iter().position(|first| *first == tests.name).unwrap_or(FIRST.len()));
@@ -47,8 +53,7 @@ pub(crate) fn run() -> io::Result<()> {
     })
 }
 
-/// Compiles everything, and says which programs have tests.
-fn compile() -> io::Result<Vec<Tests>> {
+fn compiled() -> io::Result<Vec<Tests>> {
     let mut compile = cargo();
     compile.args(["test", "--workspace", "--locked", "--no-run", "--quiet"]);
     compile.args(["--message-format", "json-render-diagnostics"]).stderr(Stdio::inherit());
