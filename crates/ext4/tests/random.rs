@@ -11,11 +11,11 @@
 mod common;
 
 use std::fs::File;
-use std::os::unix::fs::FileExt;
 
 use common::view::compare;
 use common::{Builder, build, device};
 use ext4_view::Ext4;
+use host::FileExt;
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use tree::{Content, Kind, Metadata, Piece, Time, Tree};

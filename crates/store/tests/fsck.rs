@@ -171,7 +171,7 @@ const BROKEN: &[Case] = &[
         |place, one| {
             let path = place.blob(&one.layers[0]);
             fs::rename(&path, place.path().join("elsewhere")).unwrap();
-            std::os::unix::fs::symlink(place.path().join("elsewhere"), path).unwrap();
+            host::symlink(&place.path().join("elsewhere"), &path).unwrap();
         },
         &["error blob-not-a-file"],
         &["error blob-missing"],
@@ -267,7 +267,8 @@ const BROKEN: &[Case] = &[
 
 #[test]
 fn every_break_is_found() {
-    for (what, broken, found, repaired, dropped) in BROKEN {
+    let fits = |what: &str| host::HAS_SYMLINKS || !what.contains("symlink");
+    for (what, broken, found, repaired, dropped) in BROKEN.iter().filter(|case| fits(case.0)) {
         let (place, one, _) = two_images();
         broken(&place, &one);
         let report = check(&place);
@@ -350,6 +351,7 @@ fn each_byte_is_read_once() {
     assert!(report.bytes > large.len() as u64 + documents);
 }
 
+#[cfg(unix)]
 #[test]
 fn a_file_that_cannot_be_read_is_a_finding() {
     if testkit::tools::is_root() {

@@ -234,10 +234,13 @@ fn what_went_bad_is_noticed_and_heals() {
         assert!(!path.exists() && !store.is_fresh(&digest));
         assert!(!store.discard(&digest).unwrap(), "there is none");
     }
+    if !host::HAS_SYMLINKS {
+        return;
+    }
     // What stands in the way is replaced, not written through.
     let elsewhere = store.path().join("elsewhere");
     fs::write(&elsewhere, &bytes).unwrap();
-    std::os::unix::fs::symlink(&elsewhere, &path).unwrap();
+    host::symlink(&elsewhere, &path).unwrap();
     assert!(!store.contains(&digest, descriptor.size));
     let said = store.open_blob(&descriptor).unwrap_err().to_string();
     assert_eq!(said, format!("{} is not a regular file", path.display()));
@@ -456,6 +459,7 @@ fn entries_of_others_stay() {
     }
 }
 
+#[cfg(unix)]
 #[test]
 fn other_tools_read_it() {
     let directory = tempfile::tempdir().unwrap();

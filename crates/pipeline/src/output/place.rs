@@ -2,8 +2,9 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::unix::fs::FileExt;
 use std::sync::Mutex;
+
+use host::FileExt;
 
 use super::{Run, reserve, write_out};
 use crate::sieve::Sieve;
