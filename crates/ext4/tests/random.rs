@@ -1,4 +1,5 @@
 //! Random trees: `e2fsck` has nothing to say, and an independent reader finds all that was put in.
+#![cfg(unix)]
 #![allow(
     clippy::unwrap_used,
     clippy::panic,

@@ -130,6 +130,11 @@ pub fn sync_directory(directory: &Path) -> io::Result<()> {
     }
 }
 
+/// Lets the name `to` mean what `from` does, whatever it meant before.
+pub fn replace(from: &Path, to: &Path) -> io::Result<()> {
+    fs::rename(from, to)
+}
+
 /// Makes a file without a name in a directory, which is gone with the process, with this mode as far as the user's mask
 /// has it; `None` where there are none.
 pub fn nameless(directory: &Path, mode: u32) -> io::Result<Option<File>> {

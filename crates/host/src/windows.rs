@@ -6,7 +6,8 @@ use std::io::{self, ErrorKind};
 use std::num::NonZeroU64;
 use std::os::windows::fs::{FileExt as _, OpenOptionsExt};
 use std::path::Path;
-use std::time::SystemTime;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
 
 use same_file::Handle;
 
@@ -19,6 +20,9 @@ pub const HAS_SYMLINKS: bool = false;
 /// Where the configuration of the system's programs is, which nobody but its administrator can change. Not in `\etc`:
 /// every user can make that.
 pub const CONFIGURATION: Option<&str> = None;
+
+/// How long somebody who reads a file is waited for before it cannot be replaced.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A link itself is opened, not what it leads to (`CreateFile`, `FILE_FLAG_OPEN_REPARSE_POINT`).
 const NO_FOLLOW: u32 = 0x0020_0000;
@@ -198,6 +202,20 @@ pub fn permissions_for_all() -> Option<Permissions> {
 /// Makes a rename in a directory durable: the filesystem's journal does.
 pub fn sync_directory(directory: &Path) -> io::Result<()> {
     fs::metadata(directory).map(drop)
+}
+
+/// Lets the name `to` mean what `from` does, whatever it meant before. What somebody reads cannot be replaced at that
+/// moment: he is waited for, a while.
+pub fn replace(from: &Path, to: &Path) -> io::Result<()> {
+    let start = Instant::now();
+    loop {
+        match fs::rename(from, to) {
+            Err(error) if error.kind() == ErrorKind::PermissionDenied && start.elapsed() < PATIENCE => {
+                thread::sleep(Duration::from_millis(10));
+            }
+            done => return done,
+        }
+    }
 }
 
 /// Makes a file without a name: there are none that could be given one.

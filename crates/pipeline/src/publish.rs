@@ -104,7 +104,7 @@ impl Unpublished {
             }
             Place::Beside { path, beside } => (path, beside),
         };
-        fs::rename(from.path(), &path)?;
+        host::replace(from.path(), &path)?;
         from.keep();
         Ok(Some(path))
     }

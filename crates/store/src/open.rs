@@ -144,7 +144,7 @@ impl Store {
         let mut file = File::create(&beside).map_err(Error::io("write", &beside))?;
         file.write_all(contents).map_err(Error::io("write", &beside))?;
         self.flush(&file, &beside)?;
-        fs::rename(&beside, path).map_err(Error::io("write", path))?;
+        host::replace(&beside, path).map_err(Error::io("write", path))?;
         self.flush_directory(&self.paths.root)
     }
 

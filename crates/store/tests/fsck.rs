@@ -13,7 +13,7 @@ use common::{Place, Put, put};
 use hash::Digest;
 use serde_json::json;
 use unlade_store::Store;
-use unlade_store::fsck::{Checked, Depth, Finding, Options, Report};
+use unlade_store::fsck::{Checked, Depth, Options, Report};
 
 fn check_at(place: &Place, depth: Depth) -> Report {
     let is_outline = |bytes: &[u8]| bytes == b"outline";
@@ -361,7 +361,7 @@ fn a_file_that_cannot_be_read_is_a_finding() {
         fs::create_dir(place.blob(&one.manifest.digest)).unwrap();
         let report = check(&place);
         assert_eq!(codes(&report), ["error blob-not-a-file"]);
-        assert!(matches!(report.findings[0], Finding::NotAFile { .. }));
+        assert!(matches!(report.findings[0], unlade_store::fsck::Finding::NotAFile { .. }));
         return;
     }
     let (place, one, _) = two_images();

@@ -210,7 +210,8 @@ fn who_is_killed_leaves_nothing_wrong() {
         let mut child = command("slow", &path).spawn().unwrap();
         // About as long as all of it takes.
         thread::sleep(Duration::from_micros(u64::from(state >> 8) % 400_000));
-        child.kill().unwrap();
+        // Windows does not kill who has ended.
+        assert!(child.kill().is_ok() || cfg!(windows));
         child.wait().unwrap();
         assert_sound(&path);
         if round % 5 == 4 {

@@ -6,6 +6,7 @@ use std::cell::Cell;
 use std::fs;
 use std::io::{self, Read};
 use std::ops::ControlFlow;
+#[cfg(unix)]
 use std::path::Path;
 
 use hash::{Algorithm, Digest};
@@ -291,7 +292,8 @@ fn only_stores_are_opened() {
     let said = format!("{} is not a store: it has no oci-layout file, and is not empty", shown("home"));
     assert_eq!(open("home"), Err(said));
     make("file", "");
-    assert_eq!(open("file"), Err(format!("cannot read {}", shown("file/oci-layout"))));
+    let refused = open("file").unwrap_err();
+    assert!(refused == format!("cannot read {}", shown("file/oci-layout")) || cfg!(windows), "{refused}");
     make("next/oci-layout", r#"{"imageLayoutVersion":"2.0.0"}"#);
     let said =
         format!("{} has version \"2.0.0\" of the image layout; only 1.0.0 is supported", shown("next"));
