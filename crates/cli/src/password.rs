@@ -1,17 +1,16 @@
 //! Passwords, from a terminal or from a pipe. None of them is ever shown.
 
-use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
-use std::sync::{Mutex, PoisonError};
+#[cfg_attr(not(unix), path = "password/elsewhere.rs")]
+mod echo;
 
-use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
 
 use crate::exit::Usage;
+use echo::Hidden;
+pub(crate) use echo::show_again;
 
 /// No password is longer than this, in bytes; tokens of some cloud providers have 4 KiB.
 const PASSWORD_MAX: u64 = 64 << 10;
-
-/// How the terminal was before it was told not to show what is typed.
-static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
 
 /// The first line of standard input.
 pub(crate) fn from_stdin() -> Result<String, Usage> {
@@ -43,24 +42,14 @@ pub(crate) fn ask(question: &str) -> io::Result<Option<String>> {
     if !io::stdin().is_terminal() {
         return Ok(None);
     }
-    let before = tcgetattr(io::stdin())?;
-    let mut hidden = before.clone();
-    hidden.local_modes.remove(LocalModes::ECHO);
-    *BEFORE.lock().unwrap_or_else(PoisonError::into_inner) = Some(before);
-    let hide = tcsetattr(io::stdin(), OptionalActions::Flush, &hidden).map_err(io::Error::from);
     // Asked when it is hidden, so that nothing that is typed at once is shown.
-    let typed = hide.and_then(|()| prompt(question)).and_then(|()| line());
-    show_again();
+    let typed = Hidden::start().and_then(|_hidden| {
+        prompt(question)?;
+        line()
+    });
     // The end of the line was not shown either.
     let _ = writeln!(io::stderr());
     typed.map(Some)
-}
-
-/// Lets the terminal show again what is typed, if it does not. For whoever ends the process, too.
-pub(crate) fn show_again() {
-    if let Some(before) = BEFORE.lock().unwrap_or_else(PoisonError::into_inner).take() {
-        let _ = tcsetattr(io::stdin(), OptionalActions::Flush, &before);
-    }
 }
 
 fn prompt(question: &str) -> io::Result<()> {

@@ -25,6 +25,10 @@ pub enum Error {
     #[error("{} is not a composefs repository: it has no meta.json", .0.display())]
     NoRepository(PathBuf),
 
+    /// The host lacks what it takes.
+    #[error("{} cannot be a composefs repository: that consists of symbolic links, and takes Linux", .0.display())]
+    NoSymlinks(PathBuf),
+
     /// There is one already, made in another way.
     #[error("{} is a repository with other settings", .0.display())]
     Exists(PathBuf),

@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 
 use erofs::composefs;
 use hash::{Digest, FileDigest};
-use rustix::io::Errno;
 use serde::Serialize;
 
 use crate::gc::is_unfinished;
@@ -315,7 +314,7 @@ impl Check<'_> {
 
 /// Whether the system says that a file's bytes are lost or wrong.
 fn is_unreadable(error: &io::Error) -> bool {
-    Errno::from_io_error(error) == Some(Errno::IO)
+    host::is_unreadable(error)
 }
 
 fn chain(error: &dyn std::error::Error) -> String {

@@ -15,6 +15,7 @@ mod fsck;
 mod gc;
 mod hashing;
 mod meta;
+#[cfg_attr(not(unix), path = "mount/elsewhere.rs")]
 mod mount;
 mod names;
 mod objects;
@@ -22,6 +23,7 @@ mod oci;
 mod open;
 mod splitstream;
 mod streams;
+#[cfg_attr(not(unix), path = "verity/elsewhere.rs")]
 mod verity;
 
 pub use error::Error;

@@ -2,13 +2,10 @@
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use hash::{FileDigest, Verity};
-use rustix::fs::{AtFlags, CWD, Mode, OFlags};
-use rustix::io::Errno;
 
 use crate::names::object_path;
 use crate::{Error, Repository, Security, verity};
@@ -148,10 +145,9 @@ impl Repository {
     fn nameless(&self) -> Result<Nameless, Error> {
         self.create_directory("objects".as_ref())?;
         let directory = self.root.join("objects");
-        let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
-        match rustix::fs::open(&directory, flags, Mode::from_raw_mode(0o644)) {
-            Ok(file) => Ok(Nameless { file: file.into(), beside: None }),
-            Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => {
+        match host::nameless(&directory, 0o644).map_err(Error::io("write", &directory))? {
+            Some(file) => Ok(Nameless { file, beside: None }),
+            None => {
                 static NEXT: AtomicU64 = AtomicU64::new(0);
                 let number = NEXT.fetch_add(1, Ordering::Relaxed);
                 let path = directory.join(format!(".tmp-object-{}-{number}", std::process::id()));
@@ -159,7 +155,6 @@ impl Repository {
                 let file = file.map_err(Error::io("write", &path))?;
                 Ok(Nameless { file, beside: Some(path) })
             }
-            Err(error) => Err(Error::io("write", &directory)(error)),
         }
     }
 
@@ -170,15 +165,16 @@ impl Repository {
         let nameless = self.seal(nameless, digest)?;
         let size = nameless.file.metadata().map_err(Error::io("read", &path))?.len();
         let link = || match &nameless.beside {
-            Some(beside) => rustix::fs::linkat(CWD, beside, CWD, &path, AtFlags::empty()),
-            None => rustix::fs::linkat(CWD, own_path(&nameless.file), CWD, &path, AtFlags::SYMLINK_FOLLOW),
+            Some(beside) => fs::hard_link(beside, &path),
+            None => host::link_nameless(&nameless.file, &path),
         };
+        let failed = |linked: &io::Result<()>, kind| linked.as_ref().is_err_and(|error| error.kind() == kind);
         let mut linked = link();
-        if linked == Err(Errno::NOENT) {
+        if failed(&linked, ErrorKind::NotFound) {
             self.create_directory(below.parent().expect("an object has a directory"))?;
             linked = link();
         }
-        if linked == Err(Errno::EXIST) && !self.has_whole_object(digest, size) {
+        if failed(&linked, ErrorKind::AlreadyExists) && !self.has_whole_object(digest, size) {
             // Something that only looks like the object. Whoever has it open keeps it.
             match fs::remove_file(&path) {
                 // Two layers have it, and somebody else was faster.
@@ -188,7 +184,8 @@ impl Repository {
             linked = link();
         }
         match linked {
-            Ok(()) | Err(Errno::EXIST) => Ok(()),
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
             Err(error) => Err(Error::io("write", &path)(error)),
         }
     }
@@ -198,9 +195,12 @@ impl Repository {
         if self.lacks_verity.load(Ordering::Relaxed) {
             return Ok(nameless);
         }
-        let path = nameless.beside.clone().unwrap_or_else(|| own_path(&nameless.file));
         let failed = |error: io::Error| Error::io("enable fs-verity in", &self.root)(error);
-        let read_only = File::open(path).map_err(failed)?;
+        let read_only = match &nameless.beside {
+            Some(beside) => File::open(beside),
+            None => host::reopen(&nameless.file),
+        };
+        let read_only = read_only.map_err(failed)?;
         // Nobody may have it open for writing: the descriptor that wrote it is closed here.
         let nameless = nameless.with(read_only);
         if verity::enable(&nameless.file, digest.algorithm()).map_err(failed)? {
@@ -216,11 +216,6 @@ impl Repository {
         self.lacks_verity.store(true, Ordering::Relaxed);
         Ok(nameless)
     }
-}
-
-/// A path to an open file, whatever names it has.
-fn own_path(file: &File) -> PathBuf {
-    format!("/proc/self/fd/{}", file.as_raw_fd()).into()
 }
 
 impl Nameless {

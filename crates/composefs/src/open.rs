@@ -2,11 +2,8 @@
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
-
-use rustix::fs::FlockOperation;
 
 use crate::{Error, Meta, verity};
 
@@ -45,7 +42,8 @@ pub struct Repository {
 impl Repository {
     /// Makes a repository at `root`. One that is there already with the same settings stays as it is.
     pub fn init(root: &Path, meta: &Meta, security: Security) -> Result<Repository, Error> {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(root).map_err(Error::io("make", root))?;
+        check_host(root)?;
+        host::make_directories(root, 0o700).map_err(Error::io("make", root))?;
         let path = root.join("meta.json");
         // Whole or not at all, and never over another one.
         let beside = root.join(format!(".meta.json.{}", std::process::id()));
@@ -79,6 +77,7 @@ impl Repository {
 
     /// Opens the repository at `root`, and waits until its lock allows that.
     pub fn open(root: &Path, access: Access) -> Result<Repository, Error> {
+        check_host(root)?;
         let directory = match File::open(root) {
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 return Err(Error::NoRepository(root.into()));
@@ -102,14 +101,14 @@ impl Repository {
         if access != Access::Read && meta.read_only {
             return Err(Error::ReadOnly(root.into()));
         }
-        let operation = match access {
-            Access::Read | Access::Write => FlockOperation::LockShared,
-            Access::Sweep => FlockOperation::LockExclusive,
+        let lock = || match access {
+            Access::Read | Access::Write => directory.lock_shared(),
+            Access::Sweep => directory.lock(),
         };
         loop {
-            match rustix::fs::flock(&directory, operation) {
+            match lock() {
                 Ok(()) => break,
-                Err(rustix::io::Errno::INTR) => {}
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(Error::io("lock", root)(error)),
             }
         }
@@ -134,14 +133,19 @@ impl Repository {
 
     /// Waits until all that was written is on the disk: what is named next must not be there before it.
     pub fn sync(&self) -> Result<(), Error> {
-        rustix::fs::syncfs(&self.directory).map_err(Error::io("flush", &self.root))
+        host::sync_filesystem(&self.directory).map_err(Error::io("flush", &self.root))
     }
 
     /// Makes a directory below the root, unless it is there.
     pub(crate) fn create_directory(&self, below: &Path) -> Result<(), Error> {
         let path = self.root.join(below);
-        fs::DirBuilder::new().recursive(true).mode(0o755).create(&path).map_err(Error::io("make", &path))
+        host::make_directories(&path, 0o755).map_err(Error::io("make", &path))
     }
+}
+
+/// Refuses a host on which not everybody can make what a repository consists of.
+fn check_host(root: &Path) -> Result<(), Error> {
+    if host::HAS_SYMLINKS { Ok(()) } else { Err(Error::NoSymlinks(root.into())) }
 }
 
 pub(crate) fn sync(directory: &File, path: &Path) -> Result<(), Error> {

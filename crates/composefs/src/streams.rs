@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -121,7 +120,7 @@ impl Repository {
         let parent = below.parent().expect("names lie in directories");
         self.create_directory(parent)?;
         // Where nothing is to be replaced, a symlink is there at once.
-        match std::os::unix::fs::symlink(target, &path) {
+        match host::symlink(target, &path) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
             made => return made.map_err(Error::io("make", &path)),
         }
@@ -129,7 +128,7 @@ impl Repository {
         // Not among the tags, for whose names a crash would otherwise make another.
         let top = below.components().next().expect("names lie in directories");
         let beside = self.root.join(top).join(format!(".tmp-link-{}-{number}", std::process::id()));
-        std::os::unix::fs::symlink(target, &beside).map_err(Error::io("make", &beside))?;
+        host::symlink(target, &beside).map_err(Error::io("make", &beside))?;
         let renamed = fs::rename(&beside, &path);
         if renamed.is_err() {
             let _ = fs::remove_file(&beside);
@@ -146,6 +145,6 @@ fn tag_path(tag: &Tag) -> PathBuf {
 pub(crate) fn linked_object(target: &Path) -> Option<FileDigest> {
     let mut last = target.components().rev();
     let (rest, first) = (last.next()?, last.next()?);
-    let path = [first.as_os_str().as_bytes(), b"/", rest.as_os_str().as_bytes()].concat();
+    let path = [first.as_os_str().as_encoded_bytes(), b"/", rest.as_os_str().as_encoded_bytes()].concat();
     Object::parse_path(&path)
 }

@@ -1,4 +1,5 @@
 //! The kernel that the default is meant for, Debian 12's, in a virtual machine.
+#![cfg(unix)]
 #![allow(
     clippy::unwrap_used,
     clippy::panic,

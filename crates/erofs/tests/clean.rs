@@ -1,4 +1,5 @@
 //! Filesystems of all shapes, as an independent reader, `fsck.erofs` and a kernel see them.
+#![cfg(unix)]
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -11,10 +12,10 @@
 mod common;
 
 use std::fs::File;
-use std::os::unix::fs::FileExt;
 
 use common::zoo::zoo;
 use common::{Builder, build, meta, newest, sizes, with_xattrs};
+use host::FileExt;
 use tree::{Content, Directory, Kind, Tree};
 use unlade_erofs::{Kernel, Options, Tails};
 

@@ -1,4 +1,5 @@
 //! Compressed filesystems, as an independent reader, `fsck.erofs` and a kernel see them.
+#![cfg(unix)]
 #![allow(
     clippy::unwrap_used,
     clippy::panic,

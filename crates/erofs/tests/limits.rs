@@ -1,4 +1,5 @@
 //! What EROFS cannot hold is an error that names the file; what is merely odd works.
+#![cfg(unix)]
 #![allow(
     clippy::unwrap_used,
     clippy::panic,

@@ -1,4 +1,5 @@
 //! Random trees: an independent reader, `fsck.erofs` and a kernel find all that was put in, and nothing else.
+#![cfg(unix)]
 #![allow(
     clippy::unwrap_used,
     clippy::panic,

@@ -1,4 +1,5 @@
 //! The reader: it sees what `dump.erofs` sees, in what `mkfs.erofs` made as well, and believes nothing that is wrong.
+#![cfg(unix)]
 #![allow(
     clippy::unwrap_used,
     clippy::panic,

@@ -1,4 +1,5 @@
 //! Files that are equal, as an independent reader, `fsck.erofs` and kernels see them.
+#![cfg(unix)]
 #![allow(
     clippy::unwrap_used,
     clippy::panic,

@@ -1,6 +1,8 @@
 //! The kernel as judge: mounts, reads everything back, fills, changes; `e2fsck` looks at what it left.
 //!
 //! Needs root and loop devices. Without them these tests say so and pass, unless `CI` is set.
+
+#![cfg(unix)]
 #![allow(
     clippy::unwrap_used,
     clippy::panic,

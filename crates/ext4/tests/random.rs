@@ -1,4 +1,5 @@
 //! Random trees: `e2fsck` has nothing to say, and an independent reader finds all that was put in.
+#![cfg(unix)]
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -11,11 +12,11 @@
 mod common;
 
 use std::fs::File;
-use std::os::unix::fs::FileExt;
 
 use common::view::compare;
 use common::{Builder, build, device};
 use ext4_view::Ext4;
+use host::FileExt;
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use tree::{Content, Kind, Metadata, Piece, Time, Tree};

@@ -1,4 +1,6 @@
 //! The reader: it sees what `debugfs` sees, in what `mke2fs` made as well, and believes nothing that is wrong.
+
+#![cfg(unix)]
 #![allow(
     clippy::unwrap_used,
     clippy::panic,

@@ -1,4 +1,6 @@
 //! e2fsprogs work on the filesystem as on one of their own.
+
+#![cfg(unix)]
 #![allow(
     clippy::unwrap_used,
     clippy::panic,

@@ -1,5 +1,6 @@
 //! Other people's programs as judges: what GNU tar, bsdtar and Python's tarfile make is read as they mean it,
 //! and what is written they read.
+#![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 #![allow(
     clippy::disallowed_methods,

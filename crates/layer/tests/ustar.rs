@@ -58,7 +58,8 @@ fn files_read_back() {
     let scratch = tempfile::tempdir().unwrap();
     let path = scratch.path().join("x.tar");
     std::fs::write(&path, &memory.0).unwrap();
-    for program in ["tar", "bsdtar"] {
+    // Other people's programs, where they are installed.
+    for program in ["tar", "bsdtar"].into_iter().filter(|_| cfg!(unix)) {
         let listed = Command::new(program).arg("-tf").arg(&path).env("LC_ALL", "C.UTF-8").output().unwrap();
         assert!(listed.status.success() && listed.stderr.is_empty(), "{program}: {listed:?}");
         assert_eq!(String::from_utf8(listed.stdout).unwrap().lines().count(), found.len(), "{program}");

@@ -8,25 +8,26 @@
 mod descent;
 mod metadata;
 mod remove;
+mod shortfall;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{DirBuilderExt, FileExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, Mode, OFlags};
-use tree::{Content, Device, Kind, NodeId, Tree, Visit};
+use tree::{Device, Kind, NodeId, Tree, Visit};
 
 use crate::event::Report;
-use crate::output::{self, Run};
+use crate::output;
 use crate::publish;
 use crate::scratch;
 use crate::spool::Spool;
 use descent::Descent;
-pub use metadata::Unkept;
 pub(crate) use metadata::describe;
 pub(crate) use remove::remove;
+pub use shortfall::{Error, Unkept};
 
 /// A directory that is being made and does not have its name yet.
 pub struct Unpublished {
@@ -36,17 +37,6 @@ pub struct Unpublished {
     _held: File,
     /// What this user or this filesystem could not hold.
     pub unkept: Unkept,
-}
-
-/// Something of the tree that could not be made.
-#[derive(Debug, thiserror::Error)]
-#[error("/{}: {cause}", tree::escape(path))]
-pub struct Error {
-    /// Path in the tree, without a leading slash.
-    pub path: Box<[u8]>,
-    /// What the system said.
-    #[source]
-    pub cause: io::Error,
 }
 
 /// Refuses a place for the output before any work is done: only a name that is free, or an empty directory.
@@ -87,7 +77,7 @@ impl Unpublished {
     pub fn publish(self) -> io::Result<()> {
         let directory = File::open(publish::directory_of(&self.path))?;
         // One call for the whole filesystem is much cheaper than one for each of 100,000 files.
-        rustix::fs::syncfs(&directory)?;
+        host::sync_filesystem(&directory)?;
         fs::rename(self.beside.path(), &self.path)?;
         self.beside.keep();
         publish::sync_directory(&self.path)
@@ -132,7 +122,7 @@ impl Maker<'_> {
             }
             Kind::File(content) => {
                 let file = metadata::create(here, visit.name)?;
-                fill(&file, content, self.spool)?;
+                output::fill(&file, content, self.spool)?;
                 (self.report)(crate::Event::Write { done: content.data_length(), total: 0 });
                 describe(&file, node, &mut self.unkept)
             }
@@ -184,20 +174,6 @@ impl Maker<'_> {
         };
         done.map_err(|cause| Error { path: last, cause })
     }
-}
-
-/// Gives a new file its bytes; holes stay holes.
-pub(crate) fn fill(file: &File, content: &Content, spool: &Spool) -> io::Result<()> {
-    if let Content::Inline(bytes) = content {
-        return file.write_all_at(bytes, 0);
-    }
-    for piece in content.pieces() {
-        output::copy(file, spool, Run { source: piece.span, offset: piece.at })?;
-    }
-    if matches!(content, Content::Pieces { .. }) {
-        file.set_len(content.size())?;
-    }
-    Ok(())
 }
 
 /// What a device, fifo or socket is called in `user.containers.override_stat`.

@@ -9,7 +9,7 @@ use crate::directory::{self, Unkept};
 use crate::error::Error;
 use crate::look::View;
 use crate::options::{Target, beside};
-use crate::output::{FileOutput, StreamOutput, copying};
+use crate::output::{FileOutput, StreamOutput, copying, fill};
 use crate::publish::Unpublished;
 use crate::spool::Spool;
 use crate::write::stream_error;
@@ -98,7 +98,7 @@ fn write_file(
 ) -> Result<Unkept, Error> {
     let mut unkept = Unkept::default();
     let written = Unpublished::create(path, 0).and_then(|output| {
-        directory::fill(&output.file, content, spool)?;
+        fill(&output.file, content, spool)?;
         directory::describe(&output.file, view.merged.tree.node(top), &mut unkept)?;
         output.publish()
     });

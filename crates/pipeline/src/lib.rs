@@ -9,6 +9,7 @@ pub mod built;
 pub mod compose;
 pub mod copy;
 mod digest;
+#[cfg_attr(not(unix), path = "directory/elsewhere.rs")]
 pub mod directory;
 pub mod error;
 pub mod event;

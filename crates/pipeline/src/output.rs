@@ -6,6 +6,7 @@
 
 mod copy;
 mod direct;
+mod fill;
 mod gather;
 mod place;
 pub(crate) mod sparse;
@@ -14,16 +15,14 @@ mod stream;
 use std::fs::File;
 use std::io;
 use std::num::NonZeroU64;
-use std::os::unix::fs::FileExt;
 
-use rustix::fs::{Advice, FallocateFlags};
-use rustix::io::Errno;
+use host::FileExt;
 use tree::{BLOCK, Output, Span};
 
 use crate::event::{Event, Report};
 
 pub(crate) use copy::{copy, copying};
-pub(crate) use direct::Direct;
+pub(crate) use fill::fill;
 pub(crate) use gather::Gathering;
 pub(crate) use place::Places;
 pub(crate) use stream::StreamOutput;
@@ -46,19 +45,14 @@ fn reserve(file: &File, offset: u64, length: u64) -> io::Result<()> {
     if length < RESERVED_MIN {
         return Ok(());
     }
-    match rustix::fs::fallocate(file, FallocateFlags::empty(), offset, length) {
-        Err(error @ (Errno::NOSPC | Errno::DQUOT | Errno::FBIG)) => Err(error.into()),
-        // Else only a saving is lost: not every filesystem can.
-        Ok(()) | Err(_) => Ok(()),
-    }
+    host::reserve(file, offset, length)
 }
 
 /// Lets the kernel begin to write a part of the output to the disk. The end of a build waits for that anyway;
 /// begun early, it goes on while the rest is being made.
 pub(crate) fn write_out(file: &File, offset: u64, length: u64) {
     if let Some(length) = NonZeroU64::new(length).filter(|length| length.get() >= WRITTEN_OUT_MIN) {
-        // The name of the advice is of what it does once the bytes are on the disk; these are not yet.
-        let _ = rustix::fs::fadvise(file, offset, Some(length), Advice::DontNeed);
+        host::write_out(file, offset, length);
     }
 }
 

@@ -7,10 +7,10 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Write as _};
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use erofs::{Candidate, Compression, Options, Press, Pressed, SEGMENT, Segment};
+use host::FileExt;
 use tree::{BLOCK, Kind, Span, Tree};
 
 use crate::event::{Event, Report};

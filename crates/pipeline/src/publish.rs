@@ -1,18 +1,10 @@
 //! Putting a finished file under its name: whole or not at all.
 
 use std::fs::{self, File};
-use std::io::{self, ErrorKind};
-use std::os::fd::AsFd;
-use std::os::unix::fs::FileTypeExt;
+use std::io::{self, ErrorKind, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, FallocateFlags, Mode, OFlags, SeekFrom};
-use rustix::io::Errno;
-
 use crate::scratch;
-
-/// Through here a file without a name can be given one; without `/proc` it cannot.
-const DESCRIPTORS: &str = "/proc/self/fd";
 
 /// A file that is being made and has no name yet.
 pub(crate) struct Unpublished {
@@ -39,21 +31,13 @@ impl Unpublished {
             return Unpublished::device(&path, size);
         }
         scratch::remove_leftovers(&path);
-        let nameless = match fs::exists(DESCRIPTORS)? {
-            true => {
-                let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
-                rustix::fs::open(directory_of(&path), flags, Mode::from_raw_mode(0o666))
-            }
-            false => Err(Errno::OPNOTSUPP),
-        };
-        let unpublished = match nameless {
-            Ok(file) => Unpublished { file: file.into(), place: Place::Nameless { path } },
-            Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => {
+        let unpublished = match host::nameless(directory_of(&path), 0o666)? {
+            Some(file) => Unpublished { file, place: Place::Nameless { path } },
+            None => {
                 let beside = scratch::Registered::beside(&path);
                 let file = File::options().read(true).write(true).create_new(true).open(beside.path())?;
                 Unpublished { file, place: Place::Beside { path, beside } }
             }
-            Err(error) => return Err(error.into()),
         };
         scratch::hold(&unpublished.file);
         unpublished.file.set_len(size)?;
@@ -62,11 +46,12 @@ impl Unpublished {
 
     /// Refuses a path that no output can have, before any work is done. Says whether it is a block device.
     pub(crate) fn check(path: &Path) -> io::Result<bool> {
+        host::check_name(path)?;
         match fs::metadata(path) {
             Ok(found) if found.is_dir() => {
                 Err(io::Error::new(ErrorKind::IsADirectory, "the output is a directory"))
             }
-            Ok(found) if found.file_type().is_block_device() => Ok(true),
+            Ok(found) if host::is_block_device(found.file_type()) => Ok(true),
             Ok(found) if !found.is_file() => {
                 Err(io::Error::new(ErrorKind::InvalidInput, "the output is not a regular file"))
             }
@@ -80,9 +65,7 @@ impl Unpublished {
     }
 
     fn device(path: &Path, size: u64) -> io::Result<Unpublished> {
-        // O_EXCL on a block device fails if it is mounted or otherwise in use.
-        let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::EXCL;
-        let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+        let file = host::open_device(path)?;
         make_zero(&file, 0, size)?;
         Ok(Unpublished { file, place: Place::Device })
     }
@@ -116,12 +99,12 @@ impl Unpublished {
             Place::Nameless { path } => {
                 // A link cannot replace a name, a rename can: so a name beside it for a moment.
                 let beside = scratch::Registered::beside(&path);
-                link(&self.file, beside.path())?;
+                host::link_nameless(&self.file, beside.path())?;
                 (path, beside)
             }
             Place::Beside { path, beside } => (path, beside),
         };
-        fs::rename(from.path(), &path)?;
+        host::replace(from.path(), &path)?;
         from.keep();
         Ok(Some(path))
     }
@@ -129,38 +112,26 @@ impl Unpublished {
 
 /// Makes a device zero from `start` to `end`, which it must have room for.
 fn make_zero(device: &File, start: u64, end: u64) -> io::Result<()> {
-    let capacity = rustix::fs::seek(device, SeekFrom::End(0))?;
-    rustix::fs::seek(device, SeekFrom::Start(0))?;
+    let mut end_of = device;
+    let capacity = end_of.seek(SeekFrom::End(0))?;
+    end_of.rewind()?;
     if capacity < end {
         let text = format!("the device has {capacity} bytes, {end} are needed");
         return Err(io::Error::new(ErrorKind::StorageFull, text));
     }
     if start < end {
-        // For a device this is BLKZEROOUT: discarded where that reads as zeros, written otherwise.
-        let zeroed = FallocateFlags::ZERO_RANGE | FallocateFlags::KEEP_SIZE;
-        rustix::fs::fallocate(device, zeroed, start, end - start)?;
+        host::make_zero(device, start, end - start)?;
     }
     Ok(())
 }
 
-/// Gives a nameless file a name.
-fn link(file: &File, path: &Path) -> io::Result<()> {
-    let by_number = format!("{DESCRIPTORS}/{}", std::os::fd::AsRawFd::as_raw_fd(&file.as_fd()));
-    Ok(rustix::fs::linkat(CWD, by_number, CWD, path, AtFlags::SYMLINK_FOLLOW)?)
-}
-
 /// Makes a rename in the directory of `path` durable.
 pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
-    match File::open(directory_of(path))?.sync_all() {
-        // Some network filesystems cannot; there is nothing more to be done.
-        Err(error) if error.kind() == ErrorKind::InvalidInput => Ok(()),
-        Err(error) => {
-            let text =
-                format!("it is complete and has its name, but the directory could not be flushed: {error}");
-            Err(io::Error::new(error.kind(), text))
-        }
-        Ok(()) => Ok(()),
-    }
+    host::sync_directory(directory_of(path)).map_err(|error| {
+        let text =
+            format!("it is complete and has its name, but the directory could not be flushed: {error}");
+        io::Error::new(error.kind(), text)
+    })
 }
 
 /// The directory that holds `path`.

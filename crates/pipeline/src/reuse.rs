@@ -89,7 +89,7 @@ pub(crate) fn remember(job: &Job<'_>, rootfs: &File, size: u64) -> Result<(), st
 
 fn write(rootfs: &File, size: u64, terms: String, path: &Path) -> io::Result<()> {
     let kept = Unpublished::create(path, 0)?;
-    let cloned = rustix::fs::ioctl_ficlone(&kept.file, rootfs).is_ok();
+    let cloned = host::clone_blocks(rootfs, &kept.file).is_ok();
     // What the store will have is what is to be summed up.
     let (from, into) = if cloned { (&kept.file, None) } else { (rootfs, Some(&kept.file)) };
     let checksums = Pass { from, into, flushed: false, size, report: &|_| {} }.sum_up()?;
@@ -100,7 +100,7 @@ fn write(rootfs: &File, size: u64, terms: String, path: &Path) -> io::Result<()>
 
 fn copy(kept: &File, record: &Record, output: &File, report: Report<'_>) -> Result<(), Fault> {
     // A device has no blocks to share, and is never a clone.
-    let cloned = rustix::fs::ioctl_ficlone(output, kept).is_ok();
+    let cloned = host::clone_blocks(kept, output).is_ok();
     if cloned {
         output.set_len(record.size).map_err(Fault::Write)?;
     }

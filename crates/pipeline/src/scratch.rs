@@ -1,12 +1,9 @@
 //! Names that must be gone when the process ends, however it is asked to.
 
 use std::fs::{self, File};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-
-use rustix::fs::{Mode, OFlags};
 
 /// What is registered now.
 static NAMES: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
@@ -87,7 +84,7 @@ pub(crate) fn remove_leftovers(path: &Path) {
             && is_number(process)
             && is_number(number)
             // It is made a moment before it is locked.
-            && !Path::new("/proc").join(process).exists()
+            && !host::may_be_running(process)
             && is_free(&entry.path())
         {
             remove(&entry.path());
@@ -97,11 +94,13 @@ pub(crate) fn remove_leftovers(path: &Path) {
 
 /// Whether something is this user's, and no process holds it.
 fn is_free(path: &Path) -> bool {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let Ok(file) = rustix::fs::open(path, flags, Mode::empty()) else { return false };
-    let file = File::from(file);
-    let ours = file.metadata().is_ok_and(|found| found.uid() == rustix::process::geteuid().as_raw());
-    ours && file.try_lock().is_ok()
+    let opened = match host::open_regular(path) {
+        Ok(None) => host::open_directory(path).ok(),
+        opened => opened.ok().flatten(),
+    };
+    opened.is_some_and(|file| {
+        file.metadata().is_ok_and(|found| host::is_mine(&found)) && file.try_lock().is_ok()
+    })
 }
 
 impl Drop for Registered {

@@ -81,15 +81,17 @@ impl FromStr for Source {
     type Err = SourceError;
 
     /// Reads `[docker://]NAME[:TAG][@DIGEST]`, `oci:DIR[:REF]`, `oci-archive:FILE[:REF]` and
-    /// `docker-archive:FILE[:REF]`. As with skopeo, a path ends at its first colon.
+    /// `docker-archive:FILE[:REF]`. As with skopeo, a path ends at its first colon;
+    /// that of a drive is none.
     fn from_str(text: &str) -> Result<Source, SourceError> {
         if let Some((transport, rest)) = text.split_once(':') {
-            let located = |transport| match rest.split_once(':') {
-                Some(("", _)) => Err(SourceError::NoPath(transport)),
-                None if rest.is_empty() => Err(SourceError::NoPath(transport)),
-                Some((path, "")) => Ok((PathBuf::from(path), None)),
-                Some((path, reference)) => Ok((PathBuf::from(path), Some(reference.to_string()))),
-                None => Ok((PathBuf::from(rest), None)),
+            let drive = host::drive(rest.as_bytes());
+            let end = rest[drive..].find(':').map_or(rest.len(), |colon| drive + colon);
+            let (path, reference) = (&rest[..end], rest.get(end + 1..).unwrap_or_default());
+            let located = |transport| match (path, reference) {
+                ("", _) => Err(SourceError::NoPath(transport)),
+                (path, "") => Ok((PathBuf::from(path), None)),
+                (path, reference) => Ok((PathBuf::from(path), Some(reference.to_string()))),
             };
             match transport {
                 "oci" => {

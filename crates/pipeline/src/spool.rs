@@ -2,11 +2,10 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::OnceLock;
 
-use rustix::fs::FallocateFlags;
+use host::FileExt;
 use tree::{BLOCK, Content, Piece, Span};
 
 use crate::output::BUFFER;
@@ -63,9 +62,7 @@ impl Spool {
             return;
         }
         if let Ok(file) = self.file(span.layer) {
-            // Only a saving: not every filesystem can.
-            let punch = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-            let _ = rustix::fs::fallocate(file, punch, start, length);
+            host::release(file, start, length);
         }
     }
 

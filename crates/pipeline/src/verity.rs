@@ -2,11 +2,11 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use hash::Digest;
 use hash::dm_verity::{self, BlockHasher, HASH, HASH_BLOCK};
+use host::FileExt;
 
 use crate::identity::Identity;
 use crate::in_order::in_order;

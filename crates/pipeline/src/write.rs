@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use erofs::{Pressed, Sharing};
+use host::Direct;
 use oci::Image;
 use store::Store;
 use tree::{BLOCK, Output, Remark, Tree};
@@ -20,7 +21,7 @@ use crate::identity::Identity;
 use crate::layers::{self, Contents};
 use crate::options::{Erofs, Ext4, Format, Options, Target, scratch_directory};
 use crate::outlines::Outlines;
-use crate::output::{Direct, FileOutput, Places, copying};
+use crate::output::{FileOutput, Places, copying};
 use crate::press::{Done, Fault, candidates, press};
 use crate::publish::Unpublished;
 use crate::reuse;

@@ -12,6 +12,7 @@ use common::{LAYER, Layout, config, describe, named, pull_anew};
 use hash::Digest;
 use serde_json::{Value, json};
 use testkit::image::{Header, Layer, Tar};
+#[cfg(unix)]
 use testkit::tools::{command, run};
 
 const AMD64: &str = "linux/amd64";
@@ -349,6 +350,7 @@ fn what_docker_saves_today() {
     assert_eq!(docker.manifest.layers, oci.manifest.layers);
 }
 
+#[cfg(unix)]
 #[test]
 fn archives_by_skopeo() {
     let directory = tempfile::tempdir().unwrap();

@@ -17,16 +17,22 @@ pub struct CertificateDirectories(pub Vec<PathBuf>);
 
 impl CertificateDirectories {
     /// Where Podman, skopeo and Docker look: `$XDG_CONFIG_HOME/containers/certs.d` (`~/.config`),
-    /// `/etc/containers/certs.d`, `/etc/docker/certs.d`.
+    /// `/etc/containers/certs.d`, `/etc/docker/certs.d`. The last two not on Windows.
     pub fn from_env() -> CertificateDirectories {
-        CertificateDirectories::from_variables(|name| env::var_os(name))
+        CertificateDirectories::from_variables(|name| env::var_os(name), host::CONFIGURATION)
     }
 
-    fn from_variables(variable: impl Fn(&str) -> Option<OsString>) -> CertificateDirectories {
+    fn from_variables(
+        variable: impl Fn(&str) -> Option<OsString>,
+        system: Option<&str>,
+    ) -> CertificateDirectories {
         let variable = |name| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-        let own = variable("XDG_CONFIG_HOME").or_else(|| variable("HOME").map(|home| home.join(".config")));
+        let own = variable("XDG_CONFIG_HOME")
+            .or_else(|| Some(variable("HOME").or_else(|| variable("USERPROFILE"))?.join(".config")));
         let own = own.map(|directory| directory.join("containers/certs.d"));
-        let system = ["/etc/containers/certs.d", "/etc/docker/certs.d"].map(PathBuf::from);
+        let system = system.into_iter().map(Path::new);
+        let system =
+            system.flat_map(|system| ["containers/certs.d", "docker/certs.d"].map(|name| system.join(name)));
         CertificateDirectories(own.into_iter().chain(system).collect())
     }
 
@@ -40,7 +46,12 @@ impl CertificateDirectories {
             for path in names.iter().map(|name| directory.join(name)) {
                 match path.metadata() {
                     Ok(_) => return Ok(Some(path)),
-                    Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {}
+                    // Not every host lets a name have a colon.
+                    Err(error)
+                        if matches!(
+                            error.kind(),
+                            ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::InvalidFilename
+                        ) => {}
                     Err(cause) => return Err(CertificateError::new(&path, Fault::Io(cause))),
                 }
             }
@@ -193,7 +204,7 @@ mod tests {
             let variable = |name: &str| {
                 variables.iter().find(|(known, _)| *known == name).map(|(_, value)| OsString::from(value))
             };
-            let found = CertificateDirectories::from_variables(variable).0;
+            let found = CertificateDirectories::from_variables(variable, Some("/etc")).0;
             let expected = [expected, "/etc/containers/certs.d", "/etc/docker/certs.d"];
             assert_eq!(found, expected.map(PathBuf::from), "{variables:?}");
         }

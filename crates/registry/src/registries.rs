@@ -19,8 +19,6 @@ pub(crate) use site::Site;
 use document::Document;
 use site::Namespace;
 
-/// The system's file and the directory beside it.
-const SYSTEM: &str = "/etc/containers";
 /// A file of this kind that is longer is none.
 const FILE_MAX: u64 = 4 << 20;
 
@@ -41,31 +39,32 @@ impl Configuration {
     /// `$XDG_CONFIG_HOME/containers/registries.conf` (`~/.config`) if there is one, else
     /// `/etc/containers/registries.conf`. Then `/etc/containers/registries.conf.d`, unless the user has a file
     /// of their own, and `$XDG_CONFIG_HOME/containers/registries.conf.d`; or the one directory that
-    /// `CONTAINERS_REGISTRIES_CONF_DIR` names.
+    /// `CONTAINERS_REGISTRIES_CONF_DIR` names. Nothing in `/etc` on Windows.
     pub fn from_env() -> Configuration {
-        Configuration::from_variables(|name| env::var_os(name), Path::is_file)
+        Configuration::from_variables(|name| env::var_os(name), Path::is_file, host::CONFIGURATION)
     }
 
     fn from_variables(
         variable: impl Fn(&str) -> Option<OsString>,
         exists: impl Fn(&Path) -> bool,
+        system: Option<&str>,
     ) -> Configuration {
         let variable = |name| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let own = variable("XDG_CONFIG_HOME")
-            .or_else(|| variable("HOME").map(|home| home.join(".config")))
+            .or_else(|| Some(variable("HOME").or_else(|| variable("USERPROFILE"))?.join(".config")))
             .map(|directory| directory.join("containers"));
         let own_file = own.as_ref().map(|own| own.join("registries.conf"));
-        let in_system = |name: &str| Path::new(SYSTEM).join(name);
+        let in_system = |name: &str| Some(Path::new(system?).join("containers").join(name));
         let named = variable("CONTAINERS_REGISTRIES_CONF");
         let required = named.is_some();
         let own_file = own_file.filter(|file| named.is_none() && exists(file));
-        let system = own_file.is_none().then(|| in_system("registries.conf.d"));
+        let system = own_file.is_none().then(|| in_system("registries.conf.d")).flatten();
         let directories = match variable("CONTAINERS_REGISTRIES_CONF_DIR") {
             Some(only) => vec![only],
             None => system.into_iter().chain(own.map(|own| own.join("registries.conf.d"))).collect(),
         };
-        let file = named.or(own_file).unwrap_or_else(|| in_system("registries.conf"));
-        Configuration { file: Some(file), required, directories }
+        let file = named.or(own_file).or_else(|| in_system("registries.conf"));
+        Configuration { file, required, directories }
     }
 }
 
@@ -233,11 +232,12 @@ mod tests {
             let variable = |name: &str| {
                 variables.iter().find(|(known, _)| *known == name).map(|(_, value)| OsString::from(value))
             };
-            let found = Configuration::from_variables(variable, |path| path == Path::new(existing));
+            let found =
+                Configuration::from_variables(variable, |path| path == Path::new(existing), Some("/etc"));
             let required = if found.required { "required " } else { "" };
             let shown: Vec<_> =
                 found.file.iter().chain(&found.directories).map(|f| f.to_str().unwrap()).collect();
-            assert_eq!(format!("{required}{}", shown.join(" ")), files, "{variables:?}");
+            assert_eq!(format!("{required}{}", shown.join(" ").replace('\\', "/")), files, "{variables:?}");
         }
     }
 

@@ -1,5 +1,6 @@
 //! Challenges, tokens and logins. Lines 95 to 97 of `docs/hostile-inputs.md`.
 
+#![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod common;

@@ -1,5 +1,6 @@
 //! Pushing to Debian's docker-registry; skopeo reads what arrived.
 
+#![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::io::{Cursor, Read};

@@ -11,7 +11,6 @@ use std::path::PathBuf;
 
 use hash::{Digest, Hasher, Mismatch, Verifier};
 use oci::{DOCUMENT_MAX, Descriptor};
-use rustix::fs::{Mode, OFlags};
 
 use crate::error::Error;
 use crate::open::Store;
@@ -126,17 +125,12 @@ impl Store {
     /// Opens a blob's file. Nothing is followed, and a pipe is not waited for.
     pub(crate) fn open_file(&self, digest: &Digest) -> Result<File, Error> {
         let path = self.paths.blob(digest);
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-        let file = match rustix::fs::open(&path, flags, Mode::empty()) {
-            Ok(file) => File::from(file),
-            Err(rustix::io::Errno::NOENT) => return Err(Error::Missing { digest: *digest }),
-            Err(rustix::io::Errno::LOOP) => return Err(Error::NotAFile { path }),
-            Err(error) => return Err(Error::io("open", &path)(error.into())),
-        };
-        if !file.metadata().map_err(Error::io("read", &path))?.is_file() {
-            return Err(Error::NotAFile { path });
+        match host::open_regular(&path) {
+            Ok(Some(file)) => Ok(file),
+            Ok(None) => Err(Error::NotAFile { path }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Error::Missing { digest: *digest }),
+            Err(error) => Err(Error::io("open", &path)(error)),
         }
-        Ok(file)
     }
 
     fn read_verified(&self, file: &mut File, digest: &Digest, bytes: &mut Vec<u8>) -> Result<(), Error> {

@@ -5,9 +5,8 @@
 //! checked against its digest whenever it is read. All of this can be found out anew: it is never flushed, and
 //! what is damaged or lost is as good as never known.
 
-use std::fs::{self, File, Permissions};
+use std::fs::{self, File};
 use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -80,10 +79,9 @@ impl Store {
         let directory = path.parent().unwrap_or(&self.paths.root);
         self.create_directory(directory)?;
         // As any other file of a store, and not for its maker alone as temporary ones are.
-        let mut file = tempfile::Builder::new()
-            .permissions(Permissions::from_mode(0o666))
-            .tempfile_in(directory)
-            .map_err(Error::io("write", path))?;
+        let mut temporary = tempfile::Builder::new();
+        host::permissions_for_all().map(|all| temporary.permissions(all));
+        let mut file = temporary.tempfile_in(directory).map_err(Error::io("write", path))?;
         file.write_all(bytes).map_err(Error::io("write", path))?;
         file.persist(path).map_err(|error| Error::io("write", path)(error.error))?;
         Ok(())

@@ -10,9 +10,8 @@
 //! removed by the next sweep.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File, Permissions, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use hash::Digest;
@@ -37,8 +36,9 @@ enum Means {
     None,
     /// By a lease; the second file is the sweep lock, not locked.
     Lease(NamedTempFile, File),
-    /// By sharing the sweep lock all the time: where no lease can be written, to a full disk for one.
-    Lock { _shared: File },
+    /// By sharing the sweep lock all the time: where no lease can be written, to a full disk for one, or none could be
+    /// read while it is locked.
+    Lock(File),
     /// Not at all: whoever may not even open the lock, in a store of somebody else, or on a filesystem without
     /// locks, takes his chance.
     Chance,
@@ -51,6 +51,19 @@ pub(crate) struct Leases {
     pub(crate) held: BTreeSet<Digest>,
     /// Files of processes that are gone.
     pub(crate) dead: Vec<PathBuf>,
+}
+
+/// Keeps everybody else from sweeping, and from looking at what is there.
+pub(crate) struct Sweeping<'a> {
+    store: &'a Store,
+    lock: File,
+}
+
+impl Drop for Sweeping<'_> {
+    fn drop(&mut self) {
+        let _ = self.lock.unlock();
+        self.store.share_own(true);
+    }
 }
 
 impl Store {
@@ -92,7 +105,10 @@ impl Store {
     /// # Errors
     ///
     /// [`Error::InUse`] if it is not to go on.
-    pub(crate) fn lock_sweep(&self, waiting: &dyn Fn() -> std::ops::ControlFlow<()>) -> Result<File, Error> {
+    pub(crate) fn lock_sweep(
+        &self,
+        waiting: &dyn Fn() -> std::ops::ControlFlow<()>,
+    ) -> Result<Sweeping<'_>, Error> {
         self.create_directory(&self.paths.own())?;
         let path = self.paths.sweep_lock();
         let file = File::options()
@@ -101,10 +117,22 @@ impl Store {
             .write(true)
             .open(&path)
             .map_err(Error::io("open", &path))?;
-        match lock::exclusive(&file, &path, waiting) {
-            Ok(()) => Ok(file),
+        self.share_own(false);
+        let sweeping = Sweeping { store: self, lock: file };
+        match lock::exclusive(&sweeping.lock, &path, waiting) {
+            Ok(()) => Ok(sweeping),
             Err(Error::Cancelled) => Err(Error::InUse { path }),
             Err(error) => Err(error),
+        }
+    }
+
+    /// Lets go of the sweep lock, or shares it again, if that is how this object keeps sweeps away: it is not to wait for
+    /// itself. A sweep of its own spares what it holds.
+    fn share_own(&self, shared: bool) {
+        if let Ok(lease) = self.lease.lock()
+            && let Means::Lock(lock) = &lease.means
+        {
+            let _ = if shared { share(lock) } else { lock.unlock().is_ok() };
         }
     }
 
@@ -112,6 +140,11 @@ impl Store {
     pub(crate) fn leases(&self) -> Result<Leases, Error> {
         let directory = self.paths.leases();
         let mut leases = Leases::default();
+        if let Ok(own) = self.lease.lock()
+            && matches!(own.means, Means::Lock(_))
+        {
+            leases.held.clone_from(&own.held);
+        }
         let entries = match fs::read_dir(&directory) {
             Ok(entries) => entries,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(leases),
@@ -166,22 +199,26 @@ impl Means {
         match written {
             Ok(lease) => match lock.unlock() {
                 Ok(()) => Means::Lease(lease, lock),
-                Err(_) => Means::Lock { _shared: lock },
+                Err(_) => Means::Lock(lock),
             },
-            Err(_) => Means::Lock { _shared: lock },
+            Err(_) => Means::Lock(lock),
         }
     }
 }
 
 /// Makes a lease, locked.
 fn create(store: &Store) -> io::Result<NamedTempFile> {
+    if host::LOCKS_HINDER_READING {
+        return Err(ErrorKind::Unsupported.into());
+    }
     let directory = store.paths.leases();
     fs::create_dir_all(&directory)?;
-    let lease = tempfile::Builder::new()
-        .prefix(&format!("{}-", std::process::id()))
-        // Whoever sweeps has to read it.
-        .permissions(Permissions::from_mode(0o666))
-        .tempfile_in(&directory)?;
+    let prefix = format!("{}-", std::process::id());
+    let mut temporary = tempfile::Builder::new();
+    temporary.prefix(&prefix);
+    // Whoever sweeps has to read it.
+    host::permissions_for_all().map(|all| temporary.permissions(all));
+    let lease = temporary.tempfile_in(&directory)?;
     lease.as_file().lock()?;
     Ok(lease)
 }

@@ -29,7 +29,8 @@ pub struct Store {
 }
 
 impl Store {
-    /// Where a user's store is: `$XDG_DATA_HOME/unlade`, which by default is `~/.local/share/unlade`.
+    /// Where a user's store is: `$XDG_DATA_HOME/unlade`, which by default is `~/.local/share/unlade`; on Windows
+    /// `%LOCALAPPDATA%\unlade`.
     ///
     /// It is data and no cache: a tag is something that the user asked to have, and what it named when it was
     /// pulled may exist nowhere else by now. Cleaners of caches must not take it away.
@@ -37,6 +38,7 @@ impl Store {
         // The XDG specification wants relative paths to be ignored.
         let absolute = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
         let data = absolute("XDG_DATA_HOME").or_else(|| Some(absolute("HOME")?.join(".local/share")));
+        let data = data.or_else(|| absolute("LOCALAPPDATA"));
         Ok(data.ok_or(Error::NoHome)?.join("unlade"))
     }
 
@@ -142,7 +144,7 @@ impl Store {
         let mut file = File::create(&beside).map_err(Error::io("write", &beside))?;
         file.write_all(contents).map_err(Error::io("write", &beside))?;
         self.flush(&file, &beside)?;
-        fs::rename(&beside, path).map_err(Error::io("write", path))?;
+        host::replace(&beside, path).map_err(Error::io("write", path))?;
         self.flush_directory(&self.paths.root)
     }
 
@@ -156,11 +158,7 @@ impl Store {
         if !self.durable {
             return Ok(());
         }
-        match File::open(path).and_then(|directory| directory.sync_all()) {
-            // Some network filesystems cannot; there is nothing more to be done.
-            Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
-            done => done.map_err(Error::io("flush", path)),
-        }
+        host::sync_directory(path).map_err(Error::io("flush", path))
     }
 }
 

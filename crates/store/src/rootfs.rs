@@ -5,12 +5,10 @@
 //! anew. It goes with its image, and before it if room is needed.
 
 use std::fs::{self, File};
-use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
 use hash::Digest;
-use rustix::fs::{Mode, OFlags};
 
 use crate::error::Error;
 use crate::format::unflat_pair;
@@ -36,9 +34,7 @@ impl Store {
     /// Opens a rootfs that is remembered. Its bytes are not verified.
     pub fn rootfs(&self, manifest: &Digest, key: &Digest) -> Option<File> {
         // What cannot be opened, a link for one, is as good as nothing.
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-        let file = File::from(rustix::fs::open(self.paths.rootfs(manifest, key), flags, Mode::empty()).ok()?);
-        file.metadata().ok()?.is_file().then_some(file)
+        host::open_regular(&self.paths.rootfs(manifest, key)).ok()?
     }
 
     /// Where a rootfs is to be put to be remembered. Whoever puts it there renames it, whole, from beside that name,
@@ -56,8 +52,7 @@ impl Store {
     /// Remembers that a rootfs was used just now.
     pub fn touch_rootfs(&self, manifest: &Digest, key: &Digest) {
         // In a store that cannot be written to nothing is swept either.
-        let _ = File::open(self.paths.rootfs(manifest, key))
-            .and_then(|file| file.set_modified(SystemTime::now()));
+        let _ = host::touch(&self.paths.rootfs(manifest, key));
     }
 
     /// Forgets one that turned out to be of no use.
@@ -75,7 +70,7 @@ impl Store {
                 && let Ok(found) = entry.metadata()
                 && found.is_file()
             {
-                let bytes = found.blocks() * 512;
+                let bytes = host::stored_bytes(&found);
                 all.push(Rootfs { manifest, key, path: entry.path(), bytes, used: found.modified().ok() });
             }
         }

@@ -6,10 +6,8 @@
 
 use std::env;
 use std::fs::{self, File, TryLockError};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags};
 use tempfile::TempDir;
 
 use crate::error::Error;
@@ -33,7 +31,7 @@ impl Temporary {
         loop {
             let directory = tempfile::Builder::new().prefix(PREFIX).tempdir_in(&parent);
             let directory = directory.map_err(Error::io("make a temporary directory in", &parent))?;
-            let Some(lock) = open(directory.path()) else { continue };
+            let Ok(lock) = host::open_directory(directory.path()) else { continue };
             match lock.try_lock() {
                 Ok(()) if directory.path().exists() => return Ok(Temporary { directory, _lock: Some(lock) }),
                 Ok(()) | Err(TryLockError::WouldBlock) => {}
@@ -53,17 +51,11 @@ fn remove_leftovers(parent: &Path) {
     let Ok(entries) = fs::read_dir(parent) else { return };
     for entry in entries.flatten() {
         if entry.file_name().as_encoded_bytes().starts_with(PREFIX.as_bytes())
-            && let Some(lock) = open(&entry.path())
-            && lock.metadata().is_ok_and(|found| found.uid() == rustix::process::geteuid().as_raw())
+            && let Ok(lock) = host::open_directory(&entry.path())
+            && lock.metadata().is_ok_and(|found| host::is_mine(&found))
             && lock.try_lock().is_ok()
         {
             let _ = fs::remove_dir_all(entry.path());
         }
     }
-}
-
-/// Opens a directory and nothing else.
-fn open(path: &Path) -> Option<File> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    rustix::fs::open(path, flags, Mode::empty()).ok().map(File::from)
 }

@@ -13,7 +13,7 @@ use common::{Place, Put, put};
 use hash::Digest;
 use serde_json::json;
 use unlade_store::Store;
-use unlade_store::fsck::{Checked, Depth, Finding, Options, Report};
+use unlade_store::fsck::{Checked, Depth, Options, Report};
 
 fn check_at(place: &Place, depth: Depth) -> Report {
     let is_outline = |bytes: &[u8]| bytes == b"outline";
@@ -171,7 +171,7 @@ const BROKEN: &[Case] = &[
         |place, one| {
             let path = place.blob(&one.layers[0]);
             fs::rename(&path, place.path().join("elsewhere")).unwrap();
-            std::os::unix::fs::symlink(place.path().join("elsewhere"), path).unwrap();
+            host::symlink(&place.path().join("elsewhere"), &path).unwrap();
         },
         &["error blob-not-a-file"],
         &["error blob-missing"],
@@ -267,7 +267,8 @@ const BROKEN: &[Case] = &[
 
 #[test]
 fn every_break_is_found() {
-    for (what, broken, found, repaired, dropped) in BROKEN {
+    let fits = |what: &str| host::HAS_SYMLINKS || !what.contains("symlink");
+    for (what, broken, found, repaired, dropped) in BROKEN.iter().filter(|case| fits(case.0)) {
         let (place, one, _) = two_images();
         broken(&place, &one);
         let report = check(&place);
@@ -350,6 +351,7 @@ fn each_byte_is_read_once() {
     assert!(report.bytes > large.len() as u64 + documents);
 }
 
+#[cfg(unix)]
 #[test]
 fn a_file_that_cannot_be_read_is_a_finding() {
     if testkit::tools::is_root() {
@@ -359,7 +361,7 @@ fn a_file_that_cannot_be_read_is_a_finding() {
         fs::create_dir(place.blob(&one.manifest.digest)).unwrap();
         let report = check(&place);
         assert_eq!(codes(&report), ["error blob-not-a-file"]);
-        assert!(matches!(report.findings[0], Finding::NotAFile { .. }));
+        assert!(matches!(report.findings[0], unlade_store::fsck::Finding::NotAFile { .. }));
         return;
     }
     let (place, one, _) = two_images();

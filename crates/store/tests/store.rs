@@ -6,6 +6,7 @@ use std::cell::Cell;
 use std::fs;
 use std::io::{self, Read};
 use std::ops::ControlFlow;
+#[cfg(unix)]
 use std::path::Path;
 
 use hash::{Algorithm, Digest};
@@ -234,10 +235,13 @@ fn what_went_bad_is_noticed_and_heals() {
         assert!(!path.exists() && !store.is_fresh(&digest));
         assert!(!store.discard(&digest).unwrap(), "there is none");
     }
+    if !host::HAS_SYMLINKS {
+        return;
+    }
     // What stands in the way is replaced, not written through.
     let elsewhere = store.path().join("elsewhere");
     fs::write(&elsewhere, &bytes).unwrap();
-    std::os::unix::fs::symlink(&elsewhere, &path).unwrap();
+    host::symlink(&elsewhere, &path).unwrap();
     assert!(!store.contains(&digest, descriptor.size));
     let said = store.open_blob(&descriptor).unwrap_err().to_string();
     assert_eq!(said, format!("{} is not a regular file", path.display()));
@@ -288,7 +292,8 @@ fn only_stores_are_opened() {
     let said = format!("{} is not a store: it has no oci-layout file, and is not empty", shown("home"));
     assert_eq!(open("home"), Err(said));
     make("file", "");
-    assert_eq!(open("file"), Err(format!("cannot read {}", shown("file/oci-layout"))));
+    let refused = open("file").unwrap_err();
+    assert!(refused == format!("cannot read {}", shown("file/oci-layout")) || cfg!(windows), "{refused}");
     make("next/oci-layout", r#"{"imageLayoutVersion":"2.0.0"}"#);
     let said =
         format!("{} has version \"2.0.0\" of the image layout; only 1.0.0 is supported", shown("next"));
@@ -456,6 +461,7 @@ fn entries_of_others_stay() {
     }
 }
 
+#[cfg(unix)]
 #[test]
 fn other_tools_read_it() {
     let directory = tempfile::tempdir().unwrap();

@@ -144,7 +144,7 @@ fn elf(machine: u16, code: &[u8]) -> Vec<u8> {
     file
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt;

@@ -4,8 +4,7 @@
 
 use std::env;
 use std::io;
-use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use crate::corpus;
@@ -54,5 +53,11 @@ pub fn run(command: &mut Command) -> io::Result<Vec<u8>> {
 
 /// Whether this process may mount and own everything.
 pub fn is_root() -> bool {
-    Path::new("/proc/self").metadata().is_ok_and(|metadata| metadata.uid() == 0)
+    #[cfg(unix)]
+    let root = std::path::Path::new("/proc/self")
+        .metadata()
+        .is_ok_and(|metadata| std::os::unix::fs::MetadataExt::uid(&metadata) == 0);
+    #[cfg(not(unix))]
+    let root = false;
+    root
 }

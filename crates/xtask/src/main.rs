@@ -9,6 +9,7 @@ mod corpus;
 mod demo;
 mod deny;
 mod fuzz;
+mod host;
 mod judge;
 mod kernel;
 mod lint;
@@ -56,6 +57,8 @@ enum Task {
         /// The other
         right: PathBuf,
     },
+    /// Build for another host, and run what was built: static musl, aarch64, Windows
+    Host(host::Options),
     /// Unpack Debian's cloud kernel for the boot tests
     FetchKernel,
     /// Send strangers' inputs to what reads them, guided by coverage
@@ -78,6 +81,7 @@ fn main() -> ExitCode {
         Task::Cfsctl(options) => cfsctl::run(&options),
         Task::ManifestOf { directory } => listing::print(&directory),
         Task::Compare { left, right } => listing::compare(&left, &right),
+        Task::Host(options) => host::run(&options),
         Task::FetchKernel => kernel::run(),
         Task::Fuzz(options) => fuzz::run(&options),
         Task::Bench(options) => bench::run(&options),

@@ -49,7 +49,7 @@ const NEEDED: &[(&str, &str)] = &[
 ];
 
 pub(crate) fn run() -> io::Result<()> {
-    shell::step("Debian's packages", packages)?;
+    shell::step("Debian's packages", || packages(NEEDED))?;
     // A registry to pull from, and an unpacker.
     shell::step("docker-registry", || unpacked("docker-registry", &["docker-registry"]))?;
     shell::step("containerd", || unpacked("containerd", &["containerd", "ctr"]))?;
@@ -75,17 +75,22 @@ fn unpacked(package: &str, programs: &[&str]) -> io::Result<()> {
     fs::remove_dir_all(scratch)
 }
 
-fn packages() -> io::Result<()> {
-    let missing: Vec<_> =
-        NEEDED.iter().filter(|(file, _)| !is_there(file)).map(|(_, package)| *package).collect();
+/// Installs the packages of those files that are not there.
+pub(crate) fn packages(needed: &[(&str, &str)]) -> io::Result<()> {
+    let mut missing: Vec<_> =
+        needed.iter().filter(|(file, _)| !is_there(file)).map(|(_, package)| *package).collect();
+    missing.dedup();
     if missing.is_empty() {
         println!("all there");
         return Ok(());
     }
     println!("installing {}", missing.join(" "));
+    if tools::find("apt-get").is_none() {
+        return Err(io::Error::other(format!("no apt-get here; install by hand: {}", missing.join(" "))));
+    }
     apt_get(&["update", "-qq"])?;
     apt_get(&[&["install", "-qq", "--no-install-recommends"], missing.as_slice()].concat())?;
-    match NEEDED.iter().find(|(file, _)| !is_there(file)) {
+    match needed.iter().find(|(file, _)| !is_there(file)) {
         None => Ok(()),
         Some((file, package)) => Err(io::Error::other(format!("{package} is installed, but has no {file}"))),
     }
@@ -93,10 +98,6 @@ fn packages() -> io::Result<()> {
 
 /// Debian's package installer, as root and without questions.
 fn apt_get(arguments: &[&str]) -> io::Result<()> {
-    if tools::find("apt-get").is_none() {
-        let packages: Vec<_> = NEEDED.iter().map(|(_, package)| *package).collect();
-        return Err(io::Error::other(format!("no apt-get here; install by hand: {}", packages.join(" "))));
-    }
     let mut command: Command = shell::as_root("env")?;
     shell::run(command.args(["DEBIAN_FRONTEND=noninteractive", "apt-get"]).args(arguments))
 }

@@ -1,7 +1,6 @@
 //! `unlade export`.
 
 use std::io::{self, IsTerminal};
-use std::os::unix::ffi::OsStrExt;
 
 use pipeline::Target;
 use pipeline::export::{Form, export};
@@ -69,7 +68,7 @@ fn kind(command: &Export, streamed: bool, is_file: bool) -> Option<ExportKind> {
     match command.format {
         Some(kind) => Some(kind),
         None if streamed => Some(ExportKind::Tar),
-        None if is_tar && is_file && command.path.as_bytes().ends_with(b".tar") => None,
+        None if is_tar && is_file && command.path.as_encoded_bytes().ends_with(b".tar") => None,
         None if is_tar => Some(ExportKind::Tar),
         None => Some(ExportKind::Plain),
     }

@@ -1,8 +1,6 @@
 //! `unlade pack`.
 
 use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
 
 use pipeline::pack::{self, Include, Packed};
 use serde_json::json;
@@ -42,7 +40,7 @@ pub(crate) fn run(common: &Common, command: &Pack) -> Outcome {
         session.say(&format!("note: programs for {architecture} are packed as they are"));
     }
     for found in &packed.unrewritten {
-        let path = render::path(OsStr::from_bytes(&found.path).as_ref());
+        let path = tree::escape(&found.path).to_string();
         session.say(&format!("note: {path} is left as it is: {}", found.why));
     }
     for line in &packed.not_exported {
@@ -58,18 +56,16 @@ pub(crate) fn run(common: &Common, command: &Pack) -> Outcome {
 
 /// `HOST:TAR`, split at the first colon.
 fn include(text: &OsStr, program: bool) -> Result<Include, Usage> {
-    let bytes = text.as_bytes();
+    let bytes = text.as_encoded_bytes();
     let wrong = || Usage(format!("\"{}\" is not HOST:TAR", text.to_string_lossy().escape_debug()));
-    let at = bytes.iter().position(|byte| *byte == b':').filter(|at| *at > 0).ok_or_else(wrong)?;
-    let path = path_in_image(OsStr::from_bytes(&bytes[at + 1..]))?;
+    let drive = host::drive(bytes);
+    let colon = bytes[drive..].iter().position(|byte| *byte == b':').filter(|at| *at > 0);
+    let at = drive + colon.ok_or_else(wrong)?;
+    let path = path_in_image(&host::os_string(&bytes[at + 1..]))?;
     if path.as_bytes().is_empty() {
         return Err(wrong());
     }
-    Ok(Include {
-        host: PathBuf::from(OsStr::from_bytes(&bytes[..at])),
-        path: path.as_bytes().to_vec(),
-        program,
-    })
+    Ok(Include { host: host::os_string(&bytes[..at]).into(), path: path.as_bytes().to_vec(), program })
 }
 
 fn summary(packed: &Packed, command: &Pack) -> Vec<String> {
@@ -92,7 +88,7 @@ fn summary(packed: &Packed, command: &Pack) -> Vec<String> {
 }
 
 fn summary_json(packed: &Packed, command: &Pack) -> serde_json::Value {
-    let path = |path: &[u8]| render::path(OsStr::from_bytes(path).as_ref());
+    let path = |path: &[u8]| tree::escape(path).to_string();
     json!({
         "output": render::path(&command.output),
         "manifest": packed.manifest,

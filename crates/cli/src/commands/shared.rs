@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use oci::{Image, Platform, Reference};
@@ -399,7 +398,7 @@ pub(crate) fn unkept(unkept: &Unkept) -> Option<String> {
 
 /// A path in an image, as somebody typed it.
 pub(crate) fn path_in_image(typed: &OsStr) -> Result<tree::Path, Usage> {
-    let typed = typed.as_bytes();
+    let typed = typed.as_encoded_bytes();
     tree::Path::parse(typed, tree::DEPTH_MAX)
         .map_err(|error| Usage(format!("\"{}\": {error}", tree::escape(typed))))
 }

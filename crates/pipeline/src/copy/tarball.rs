@@ -2,7 +2,8 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::unix::fs::FileExt;
+
+use host::FileExt;
 
 /// Bytes of a header, and of what contents are padded to.
 const BLOCK: usize = 512;
@@ -120,6 +121,7 @@ mod tests {
         }
     }
 
+    #[cfg(unix)]
     #[test]
     fn other_tools_read_it() {
         let file = tempfile::NamedTempFile::new().unwrap();

@@ -10,23 +10,11 @@ use rustix::fs::{AtFlags, FileType, Gid, Mode, Timespec, Timestamps, Uid, XattrF
 use rustix::io::Errno;
 use tree::{Kind, Metadata, Node};
 
-use super::{NEW_FILE, special_type};
+use super::{NEW_FILE, Unkept, special_type};
 
 /// Where rootless container tools keep the owner, mode and type that a file was to have:
 /// `UID:GID:0MODE:TYPE`, as containers/storage writes it and fuse-overlayfs reads it.
 const OVERRIDE_STAT: &str = "user.containers.override_stat";
-
-/// How many things a directory could not hold, by kind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Unkept {
-    /// Nodes with another owner than they were to have; recorded in `user.containers.override_stat` where
-    /// the node can have such an attribute.
-    pub owners: u64,
-    /// Devices for which an empty file stands, with the same record.
-    pub devices: u64,
-    /// Extended attributes that could not be set.
-    pub xattrs: u64,
-}
 
 /// Makes an empty file that nobody else can read yet.
 pub(super) fn create(parent: &File, name: &[u8]) -> io::Result<File> {

@@ -2,14 +2,13 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::sync::mpsc;
 use std::thread;
 
-use rustix::io::Errno;
+use host::{Direct, FileExt};
 use tree::Span;
 
-use super::direct::{Direct, Splicing};
+use super::direct::Splicing;
 use super::{BUFFER, Bring, GATHERED_MAX, Run, reserve, write_out};
 use crate::spool::Spool;
 
@@ -91,25 +90,10 @@ impl Copier<'_> {
         let (mut at, end) = (source.offset, source.offset + source.length);
         while self.in_kernel && at < end {
             let length = usize::try_from(end - at).unwrap_or(usize::MAX).min(STEP);
-            let (mut source_at, mut target_at) = (at, offset);
-            let done = rustix::fs::copy_file_range(
-                from,
-                Some(&mut source_at),
-                self.file,
-                Some(&mut target_at),
-                length,
-            );
-            match done {
-                Ok(0) => return Err(short()),
-                Ok(count) => {
-                    self.done(source.layer, &mut at, &mut offset, count);
-                }
-                Err(Errno::INTR) => {}
-                // Between these two files the kernel cannot: other filesystems, a device, an old kernel.
-                Err(Errno::XDEV | Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP | Errno::PERM) => {
-                    self.in_kernel = false;
-                }
-                Err(error) => return Err(error.into()),
+            match host::copy_in_kernel((from, at), (self.file, offset), length)? {
+                Some(0) => return Err(short()),
+                Some(count) => self.done(source.layer, &mut at, &mut offset, count),
+                None => self.in_kernel = false,
             }
         }
         let mut buffer = vec![0; if at < end { BUFFER } else { 0 }];

@@ -1,73 +1,25 @@
-//! Writing to the disk past the page cache.
+//! Bringing contents from the spool to the disk past the page cache.
 //!
 //! Contents that nobody will read again at once need no second place in memory: the pages for it, and the wait at the
-//! end until the disk has them all, cost more than to write them. From the spool they go without any copy, a pipe
-//! between, page by page; from memory as they are.
+//! end until the disk has them all, cost more than to write them.
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Scope, ScopedJoinHandle};
 
-use rustix::fs::{Mode, OFlags};
-use rustix::io::{Errno, retry_on_intr};
-use rustix::pipe::{self, PipeFlags, SpliceFlags};
+use host::{Direct, Splicer};
 use tree::{BLOCK, Span};
 
 use super::{Run, copy};
 use crate::spool::Spool;
-
-/// What `statfs` calls ext4 and its older kin. Others have reflinks, checksums over what lies in memory, or a network
-/// behind them: there the page cache is the better way, or has not been measured against this one.
-const EXT4: i64 = 0xef53;
-
-/// Where the addresses of bytes must be multiples of this, every disk takes them from there.
-const ALIGNMENT: usize = 512;
 
 /// How many writes are under way at a time: a disk that is asked for one thing at a time is idle in between.
 const WRITERS: usize = 3;
 
 /// How much one of them moves before the spool lets go of it, in bytes.
 const STEP: u64 = 8 << 20;
-
-/// What a pipe holds, in bytes: as much as anybody may have it hold.
-const PIPE: usize = 1 << 20;
-
-/// A file to write into without the page cache between.
-#[derive(Debug)]
-pub(crate) struct Direct(File);
-
-impl Direct {
-    /// Opens a file once more. `None` where this way does not pay, or cannot be gone.
-    pub(crate) fn open(file: &File) -> Option<Direct> {
-        let filesystem = rustix::fs::fstatfs(file).ok()?.f_type;
-        if i64::try_from(filesystem) != Ok(EXT4) {
-            return None;
-        }
-        let path = format!("/proc/self/fd/{}", file.as_raw_fd());
-        let flags = OFlags::WRONLY | OFlags::DIRECT | OFlags::CLOEXEC;
-        rustix::fs::open(path, flags, Mode::empty()).ok().map(|file| Direct(file.into()))
-    }
-
-    /// Writes whole blocks from the start of `bytes`, and says how many bytes that were: the rest goes another way.
-    pub(crate) fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
-        let mut done = 0;
-        if !offset.is_multiple_of(BLOCK) || !bytes.as_ptr().addr().is_multiple_of(ALIGNMENT) {
-            return Ok(done);
-        }
-        let whole = bytes.len() - bytes.len() % BLOCK as usize;
-        while done < whole && done.is_multiple_of(BLOCK as usize) {
-            match retry_on_intr(|| rustix::io::pwrite(&self.0, &bytes[done..whole], offset + done as u64)) {
-                Ok(0) | Err(Errno::INVAL | Errno::OPNOTSUPP) => break,
-                Ok(count) => done += count,
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(done)
-    }
-}
 
 /// Threads that bring runs of contents from the spool past the page cache.
 pub(crate) struct Splicing<'scope> {
@@ -89,9 +41,9 @@ impl<'scope> Splicing<'scope> {
         let thread = |_| {
             let (waiting, failed) = (Arc::clone(&waiting), Arc::clone(&failed));
             scope.spawn(move || {
-                let mut splicer = Splicer::new(direct);
+                let mut splicer = Splicer::new();
                 while let Some(run) = next(&waiting) {
-                    if let Err(error) = splicer.bring(file, spool, run) {
+                    if let Err(error) = bring(&mut splicer, (file, direct), spool, run) {
                         lock(&failed).get_or_insert(error);
                     }
                 }
@@ -143,77 +95,20 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// One of the threads.
-struct Splicer<'a> {
-    direct: &'a Direct,
-    /// Its two ends; none if there can be none, or if bytes are stuck in it.
-    pipe: Option<(OwnedFd, OwnedFd)>,
-}
-
-impl Splicer<'_> {
-    fn new(direct: &Direct) -> Splicer<'_> {
-        Splicer { direct, pipe: pipe().ok() }
-    }
-
-    fn bring(&mut self, file: &File, spool: &Spool, run: Run) -> io::Result<()> {
-        let done = self.splice(spool.file(run.source.layer)?, &run)?;
-        spool.release(part(&run, 0, done).source);
-        let rest = part(&run, done, run.source.length - done);
-        if rest.source.length > 0 { copy(file, spool, rest) } else { Ok(()) }
-    }
-
-    /// Lets the disk have pages of the spool, and says how many bytes that were: the rest cannot go this way.
-    fn splice(&mut self, from: &File, run: &Run) -> io::Result<u64> {
-        let mut done = 0;
-        while done < run.source.length
-            && let Some((reading, writing)) = &self.pipe
-        {
-            let length = (run.source.length - done).min(PIPE as u64) as usize;
-            let (mut at, mut offset) = (run.source.offset + done, run.offset + done);
-            let taken = splice((from, Some(&mut at)), (writing, None), length)?;
-            let (mut left, mut put) = (taken, 1);
-            while left > 0 && put > 0 {
-                put = splice((reading, None), (&self.direct.0, Some(&mut offset)), left)?;
-                left -= put;
-            }
-            // Whole blocks alone count; what else was on its way goes again.
-            done += (taken - left) as u64 / BLOCK * BLOCK;
-            if taken == 0 || left > 0 || !taken.is_multiple_of(BLOCK as usize) {
-                self.pipe = None;
-            }
-        }
-        Ok(done)
-    }
-}
-
-fn pipe() -> Result<(OwnedFd, OwnedFd), Errno> {
-    let made = pipe::pipe_with(PipeFlags::CLOEXEC)?;
-    // A smaller one only takes longer.
-    let _ = pipe::fcntl_setpipe_size(&made.1, PIPE);
-    Ok(made)
-}
-
-/// Moves bytes from or into a pipe. None are if the kernel cannot.
-fn splice<F: AsFd, T: AsFd>(
-    from: (F, Option<&mut u64>),
-    to: (T, Option<&mut u64>),
-    length: usize,
-) -> io::Result<usize> {
-    let ((from, mut at), (to, mut offset)) = (from, to);
-    let moved = retry_on_intr(|| {
-        pipe::splice(&from, at.as_deref_mut(), &to, offset.as_deref_mut(), length, SpliceFlags::empty())
-    });
-    match moved {
-        Err(Errno::INVAL | Errno::OPNOTSUPP) => Ok(0),
-        moved => Ok(moved?),
-    }
+fn bring(splicer: &mut Splicer, (file, direct): (&File, &Direct), spool: &Spool, run: Run) -> io::Result<()> {
+    let (from, length) = (spool.file(run.source.layer)?, run.source.length);
+    let done = splicer.splice((from, run.source.offset), (direct, run.offset), length)?;
+    spool.release(part(&run, 0, done).source);
+    // What could not go this way.
+    if done < length { copy(file, spool, part(&run, done, length - done)) } else { Ok(()) }
 }
 
 #[cfg(test)]
 mod tests {
     use std::io::Write;
-    use std::os::unix::fs::FileExt;
     use std::path::Path;
+
+    use host::FileExt;
 
     use super::super::{Gathering, Places, copying};
     use super::*;
@@ -290,21 +185,5 @@ mod tests {
             drop(gathering);
             check(&output, &bytes);
         }
-    }
-
-    #[test]
-    fn whole_blocks_from_an_address_of_a_block() {
-        let output = output();
-        // Elsewhere there is nothing to test.
-        let Some(direct) = Direct::open(&output) else { return };
-        let memory = pattern(5 * BLOCK as usize);
-        let start = memory.as_ptr().addr().next_multiple_of(ALIGNMENT) - memory.as_ptr().addr();
-        let bytes = &memory[start..start + 3 * BLOCK as usize + 100];
-        assert_eq!(direct.write_at(bytes, BLOCK).unwrap(), 3 * BLOCK as usize);
-        assert_eq!(direct.write_at(bytes, 512).unwrap(), 0, "the rest of a block would be lost");
-        assert_eq!(direct.write_at(&bytes[1..], BLOCK).unwrap(), 0, "no disk takes bytes from there");
-        let mut found = vec![0; 3 * BLOCK as usize];
-        output.read_exact_at(&mut found, BLOCK).unwrap();
-        assert_eq!(found, bytes[..found.len()]);
     }
 }

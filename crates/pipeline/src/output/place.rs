@@ -2,10 +2,11 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::unix::fs::FileExt;
 use std::sync::Mutex;
 
-use super::{Direct, Run, reserve, write_out};
+use host::{Direct, FileExt};
+
+use super::{Run, reserve, write_out};
 use crate::sieve::Sieve;
 
 /// Where the contents of all layers go in a file.

@@ -2,8 +2,8 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 
+use host::FileExt;
 use tree::BLOCK;
 
 /// Writes into a file that is all zeros there. Holes stay where the bytes are zeros. `offset` is that of a block.

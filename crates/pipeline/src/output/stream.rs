@@ -1,8 +1,8 @@
 //! Writing front to back, into a pipe or a socket.
 
 use std::io::{self, Write};
-use std::os::unix::fs::FileExt;
 
+use host::FileExt;
 use tree::{Output, Span};
 
 use super::{BUFFER, Progress};

@@ -6,8 +6,8 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 
+use host::FileExt;
 use serde::{Deserialize, Serialize};
 use tree::BLOCK;
 use twox_hash::XxHash3_128;

@@ -2,12 +2,11 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
-use rustix::fs::SeekFrom;
+use host::{FileExt, is_hole};
 
 use super::file::{CHUNK, checksum};
 use crate::event::{Event, Report};
@@ -137,15 +136,5 @@ impl Worker<'_> {
             }
         }
         Ok(())
-    }
-}
-
-/// Whether all bytes are known to be zeros without reading them.
-fn is_hole(file: &File, offset: u64, length: u64) -> bool {
-    match rustix::fs::seek(file, SeekFrom::Data(offset)) {
-        Ok(data) => data >= offset + length,
-        // Nothing but holes up to the end. Where the file ends too early nothing may be taken for one.
-        Err(rustix::io::Errno::NXIO) => file.metadata().is_ok_and(|found| found.len() >= offset + length),
-        Err(_) => false,
     }
 }

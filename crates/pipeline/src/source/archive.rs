@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek};
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use host::FileExt;
 use layer::tar::{EntryKind, Limits, Reader};
 use layer::{Compression, Expander};
 

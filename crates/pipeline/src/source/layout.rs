@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use hash::Mismatch;
 use oci::{Descriptor, Platform};
-use rustix::fs::{Mode, OFlags};
 use store::Store;
 
 use super::listing::{FILE_MAX, INDEX_FILE, LAYOUT_FILE, Listing};
@@ -87,16 +86,8 @@ impl Origin for Layout {
 /// Opens a regular file. No symlink is followed: a layout is somebody else's, and what it says of its own
 /// files is no reason to read others. A pipe is not waited for.
 pub(crate) fn open_regular(path: &Path) -> Result<File, Error> {
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let file = match rustix::fs::open(path, flags, Mode::empty()) {
-        Ok(file) => File::from(file),
-        Err(rustix::io::Errno::LOOP) => return Err(Error::NotAFile { path: path.into() }),
-        Err(error) => return Err(Error::io(path)(error.into())),
-    };
-    if !file.metadata().map_err(Error::io(path))?.is_file() {
-        return Err(Error::NotAFile { path: path.into() });
-    }
-    Ok(file)
+    let opened = host::open_regular(path).map_err(Error::io(path))?;
+    opened.ok_or_else(|| Error::NotAFile { path: path.into() })
 }
 
 /// Reads a small file, and of a large one a byte more than the limit, for whoever parses it to refuse.

@@ -55,6 +55,14 @@ pub fn pulled(layout: &Layout, source: &str, platform: &str) -> Result<String, S
     pull_anew(platform, source)
         .map(|image| image.descriptor.digest.to_string())
         .map_err(|said| said.replace(&layout.path.display().to_string(), "DIR"))
+        // Below the layout as every host says it.
+        .map_err(|said| {
+            if cfg!(windows) {
+                said.replace("DIR\\", "DIR/").replace("blobs\\sha256\\", "blobs/sha256/")
+            } else {
+                said
+            }
+        })
 }
 
 pub fn digest(descriptor: &Value) -> String {

@@ -3,6 +3,7 @@
 //! `UNLADE_STACKS=10000 cargo test -p unlade-pipeline --release --test differential` compares as many as one
 //! likes, and other ones each time. What the two others do differently, and why, is in `docs/merge.md`.
 
+#![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, reason = "a test may fail and say why")]
 
 mod readers;

@@ -7,11 +7,9 @@
 use std::fs::{self, File};
 use std::io;
 use std::ops::ControlFlow;
-use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use hash::Digest;
-use rustix::fs::{Mode, OFlags};
 
 use crate::error::Error;
 use crate::lock;
@@ -36,21 +34,11 @@ impl<'a> Part<'a> {
     ) -> Result<Option<Part<'a>>, Error> {
         store.create_directory(&store.paths.parts())?;
         let path = store.paths.part(digest);
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        let file = rustix::fs::open(&path, flags, Mode::from_raw_mode(0o666))
-            .map_err(|error| Error::io("write", &path)(error.into()))?;
-        let file = File::from(file);
+        let file = host::open_or_create(&path).map_err(Error::io("write", &path))?;
         let waiting = || progress(file.metadata().map_or(0, |found| found.len()));
         lock::exclusive(&file, &path, &waiting)?;
-        let ours = file.metadata().map_err(Error::io("read", &path))?;
-        match fs::symlink_metadata(&path) {
-            Ok(named) if (named.dev(), named.ino()) == (ours.dev(), ours.ino()) => {
-                Ok(Some(Part { store, digest: *digest, file, path }))
-            }
-            Ok(_) => Ok(None),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(Error::io("read", &path)(error)),
-        }
+        let named = host::is_named(&file, &path).map_err(Error::io("read", &path))?;
+        Ok(named.then(|| Part { store, digest: *digest, file, path }))
     }
 
     /// Bytes that have arrived.

@@ -150,7 +150,7 @@ fn copy(
     let size = descriptor.size;
     let whole = offset == 0 && file.metadata().is_ok_and(|found| found.len() == size);
     let flow = flow(descriptor, progress);
-    let done = if whole && rustix::fs::ioctl_ficlone(&part.file, file).is_ok() {
+    let done = if whole && host::clone_blocks(file, &part.file).is_ok() {
         // Only what can no longer change is worth being checked, so it is the clone that is read.
         flow.run(&mut Range { file: &part.file, position: 0, end: size }, None)
     } else {

@@ -3,11 +3,11 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::ops::ControlFlow;
-use std::os::unix::fs::FileExt;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
 use hash::Hasher;
+use host::FileExt;
 
 /// Bytes that are read, hashed and written at once.
 pub(crate) const CHUNK: usize = 1 << 20;
