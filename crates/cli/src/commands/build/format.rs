@@ -4,7 +4,8 @@ use std::path::Path;
 
 use erofs::{Sharing, Tails};
 use ext4::{BlockSize, Headroom, Inodes, Label, Profile, Size};
-use pipeline::{Erofs, Ext4, Format, Packing};
+use pipeline::gpt::Sector;
+use pipeline::{Erofs, Ext4, Format, Frame, Packing};
 
 use crate::args::{Build, Ext4Args, FilesystemArgs, FormatArgs, FormatKind, ProfileKind};
 use crate::exit::Usage;
@@ -42,6 +43,9 @@ pub(crate) fn of_kind(kind: FormatKind, args: &FormatArgs, epoch: Option<i64>) -
         return Err(Usage(
             "--verity is for filesystems, which are read block by block: ext4 and EROFS".into(),
         ));
+    }
+    if args.common.gpt && !matches!(kind, FormatKind::Ext4 | FormatKind::Erofs) {
+        return Err(Usage("--gpt is for what can be a partition: ext4 and EROFS filesystems".into()));
     }
     Ok(match kind {
         FormatKind::Ext4 => Format::Ext4(ext4_options(&args.common, &args.ext4, epoch)?),
@@ -102,7 +106,8 @@ fn ext4_options(common: &FilesystemArgs, args: &Ext4Args, epoch: Option<i64>) ->
         created: epoch.unwrap_or(0),
         ..ext4::Options::default()
     };
-    Ok(Ext4 { options, uuid: uuid(common)?, verity: common.verity })
+    let frame = frame(common, options.block_size.bytes())?;
+    Ok(Ext4 { options, uuid: uuid(common)?, frame })
 }
 
 fn erofs_options(args: &FormatArgs) -> Result<Erofs, Usage> {
@@ -139,12 +144,15 @@ fn erofs_options(args: &FormatArgs) -> Result<Erofs, Usage> {
         ..erofs::Options::default()
     };
     options.check().map_err(|error| Usage(error.to_string()))?;
-    Ok(Erofs {
-        options,
-        compress_exclude: args.compress_exclude.clone(),
-        uuid: uuid(common)?,
-        verity: common.verity,
-    })
+    let frame = frame(common, options.block_size.bytes())?;
+    Ok(Erofs { options, compress_exclude: args.compress_exclude.clone(), uuid: uuid(common)?, frame })
+}
+
+fn frame(common: &FilesystemArgs, block: u32) -> Result<Frame, Usage> {
+    let sector = if common.sector_size == "4096" { Sector::B4096 } else { Sector::B512 };
+    let frame = Frame { verity: common.verity, gpt: common.gpt.then_some(sector) };
+    frame.check_blocks(block).map_err(|error| Usage(error.to_string()))?;
+    Ok(frame)
 }
 
 fn uuid(common: &FilesystemArgs) -> Result<Option<[u8; 16]>, Usage> {
