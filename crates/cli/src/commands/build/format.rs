@@ -17,6 +17,12 @@ pub(super) fn format(command: &Build, streamed: bool, epoch: Option<i64>) -> Res
     let kind = match command.format {
         Some(kind) => kind,
         None if streamed => FormatKind::Tar,
+        None if is_squashfs(path) => {
+            return Err(Usage(format!(
+                "SquashFS is not written: {} would be EROFS, which is read-only as well, and small with --compress",
+                path.with_extension("erofs").display()
+            )));
+        }
         None => by_name(path).ok_or_else(|| {
             Usage(format!(
                 "\"{}\" does not tell the format: name it .ext4, .img, .erofs, .tar, .cpio (also .gz, .zst) or DIR/, or say --format",
@@ -58,6 +64,13 @@ pub(crate) fn of_kind(kind: FormatKind, args: &FormatArgs, epoch: Option<i64>) -
         FormatKind::CpioZst => Format::Cpio(Packing::Zstd),
         FormatKind::Dir => Format::Directory,
     })
+}
+
+/// Whether the name is one of SquashFS, which has no writer that keeps all that an image has
+/// (`docs/decisions/010-squashfs.md`).
+fn is_squashfs(path: &Path) -> bool {
+    let ends = ["squashfs", "sqfs", "sfs", "sqsh"];
+    path.extension().is_some_and(|end| ends.iter().any(|known| end == *known))
 }
 
 fn by_name(path: &Path) -> Option<FormatKind> {
@@ -206,6 +219,15 @@ mod tests {
             ("rootfs", None),
         ] {
             assert_eq!(by_name(Path::new(name)), kind, "{name}");
+        }
+    }
+
+    #[test]
+    fn squashfs_by_name() {
+        for (name, known) in
+            [("a.squashfs", true), ("d/a.sqfs", true), ("a.erofs", false), ("squashfs", false)]
+        {
+            assert_eq!(is_squashfs(Path::new(name)), known, "{name}");
         }
     }
 }
