@@ -10,6 +10,7 @@ mod exit;
 mod interrupt;
 mod password;
 mod progress;
+mod random_access;
 mod render;
 mod size;
 mod template;

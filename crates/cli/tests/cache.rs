@@ -61,6 +61,7 @@ fn what_was_built_is_taken() {
         ("a.ext4", &["--free", "40M", "--no-journal"]),
         ("a.erofs", &[]),
         ("a.erofs", &["--block-size", "1024", "--erofs-min-kernel", "6.4"]),
+        ("a.erofs", &["--gpt", "--verity"]),
         ("a.tar", &[]),
     ] {
         let arguments = [&["oci:large", "-o", output], options].concat();
@@ -92,7 +93,7 @@ fn what_was_built_is_taken() {
             e2fsck(&place.path(output)).unwrap();
         }
     }
-    assert_eq!(kept(&place).len(), 5);
+    assert_eq!(kept(&place).len(), 6);
     // Only who asks for it gets it.
     let said = place.done(&["build", "oci:large", "-o", "a.tar", "--json"]).out;
     assert_eq!(serde_json::from_str::<Value>(&said).unwrap()["cached"], false);

@@ -57,6 +57,7 @@ fn the_same_bytes_as_a_build() {
         for (options, output) in [
             (&["--free", "200M", "--label", "a b"][..], "x.ext4"),
             (&["--profile", "ro"], "x.ext4"),
+            (&["--gpt", "--verity"], "x.erofs"),
             (&[], "x.tar"),
         ] {
             let format = output.rsplit('.').next().unwrap();
@@ -101,7 +102,7 @@ fn the_same_bytes_as_a_build() {
                 .unwrap(),
         )
         .unwrap();
-        assert_eq!(list["manifests"].as_array().unwrap().len(), 3, "{list}");
+        assert_eq!(list["manifests"].as_array().unwrap().len(), 4, "{list}");
         assert_eq!(list["manifests"][0]["artifactType"], TYPE);
     }
 }

@@ -104,7 +104,7 @@ fn build_arriving(
     mut target: Target<'_>,
     report: Report<'_>,
 ) -> Result<Built, Error> {
-    check_target(options, &target)?;
+    check_target(options, image, &target)?;
     let job = write::Job { store, arrivals, image, options, report };
     if may_place(options, &target)?
         && let Some((merged, outlines)) = Outlines::find(&job)?

@@ -37,6 +37,8 @@ pub struct Built {
 pub struct Filesystem {
     /// Its UUID.
     pub uuid: [u8; 16],
+    /// Its bytes, without what is around it.
+    pub size: u64,
     /// Bytes of a block.
     pub block_size: u32,
     /// Blocks that are free.

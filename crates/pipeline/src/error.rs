@@ -49,6 +49,9 @@ pub enum Error {
     /// The tree does not fit the format.
     #[error("cannot make an EROFS filesystem")]
     Erofs(#[source] erofs::Error),
+    /// The filesystem cannot be a partition.
+    #[error("cannot make a disk")]
+    Frame(#[from] crate::frame::Unframeable),
     /// The tree does not fit the format.
     #[error("cannot make a composefs image")]
     Image(#[source] erofs::composefs::Error),

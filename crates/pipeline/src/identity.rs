@@ -12,6 +12,10 @@ pub(crate) struct Identity {
     pub(crate) verity_salt: [u8; 32],
     /// The UUID of the hash tree.
     pub(crate) verity_uuid: [u8; 16],
+    /// The UUID of the disk that has the filesystem in a partition.
+    pub(crate) disk_uuid: [u8; 16],
+    /// The UUID of the partition, if no hash tree decides that.
+    pub(crate) root_uuid: [u8; 16],
 }
 
 impl Identity {
@@ -22,6 +26,8 @@ impl Identity {
             hash_seed: first(hash("unlade directory hash seed", manifest, options)),
             verity_salt: hash("unlade verity salt", manifest, options),
             verity_uuid: version_8(hash("unlade verity uuid", manifest, options)),
+            disk_uuid: version_8(hash("unlade disk uuid", manifest, options)),
+            root_uuid: version_8(hash("unlade root partition uuid", manifest, options)),
         }
     }
 }

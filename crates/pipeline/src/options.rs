@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 
 use erofs::{Compression, Sharing, Tails};
 use ext4::{Headroom, Inodes, Profile, Size};
+use oci::Image;
 
 use crate::directory;
 use crate::error::Error;
+use crate::frame::Frame;
 use crate::glob::Glob;
 use crate::layers;
 use crate::publish::{self, Unpublished};
@@ -100,6 +102,15 @@ impl Format {
         }
     }
 
+    /// What there is around it, if it is a filesystem, and bytes of its blocks.
+    pub(crate) fn framed(&self) -> Option<(Frame, u32)> {
+        match self {
+            Format::Ext4(ext4) => Some((ext4.frame, ext4.options.block_size.bytes())),
+            Format::Erofs(erofs) => Some((erofs.frame, erofs.options.block_size.bytes())),
+            _ => None,
+        }
+    }
+
     /// Whether it can be written front to back.
     fn is_stream(&self) -> bool {
         matches!(self, Format::Tar(_) | Format::Cpio(_))
@@ -135,8 +146,8 @@ pub struct Ext4 {
     pub options: ext4::Options,
     /// The UUID, if it is not to be derived.
     pub uuid: Option<[u8; 16]>,
-    /// Whether a hash tree for dm-verity lies behind it.
-    pub verity: bool,
+    /// What there is around it.
+    pub frame: Frame,
 }
 
 impl Ext4 {
@@ -181,13 +192,9 @@ impl Ext4 {
             journal_max.map_or("none".into(), |bytes| bytes.to_string()),
             hex(label.as_bytes()),
             self.uuid.map_or("derived".into(), |uuid| hex(&uuid)),
-            spelled_verity(self.verity),
+            self.frame.spelled(),
         )
     }
-}
-
-fn spelled_verity(verity: bool) -> &'static str {
-    if verity { " verity=appended" } else { "" }
 }
 
 /// What the caller decides about an EROFS filesystem.
@@ -199,8 +206,8 @@ pub struct Erofs {
     pub compress_exclude: Vec<Glob>,
     /// The UUID, if it is not to be derived.
     pub uuid: Option<[u8; 16]>,
-    /// Whether a hash tree for dm-verity lies behind it.
-    pub verity: bool,
+    /// What there is around it.
+    pub frame: Frame,
 }
 
 impl Erofs {
@@ -228,7 +235,7 @@ impl Erofs {
             block_size.bytes(),
             hex(label.as_bytes()),
             self.uuid.map_or("derived".into(), |uuid| hex(&uuid)),
-            spelled_verity(self.verity),
+            self.frame.spelled(),
         )
     }
 }
@@ -257,10 +264,18 @@ impl Target<'_> {
 }
 
 /// Refuses what cannot work before any work is done.
-pub(crate) fn check_target(options: &Options, target: &Target<'_>) -> Result<(), Error> {
+pub(crate) fn check_target(options: &Options, image: &Image, target: &Target<'_>) -> Result<(), Error> {
     let invalid = |text: &str| IoError::new(ErrorKind::InvalidInput, text);
     if let Format::Erofs(erofs) = &options.format {
         erofs.options.check().map_err(Error::Erofs)?;
+    }
+    if let Some((frame, block)) = options.format.framed() {
+        frame.check_blocks(block)?;
+        frame.check_image(image)?;
+        if let Target::Path(path) = target {
+            let checked = frame.check_device(path);
+            checked.map_err(|cause| Error::Output { path: path.to_path_buf(), cause })?;
+        }
     }
     match (&options.format, target) {
         (format, Target::Stream(_)) if format.is_stream() => Ok(()),
@@ -313,6 +328,7 @@ pub(crate) fn beside(target: &Target<'_>) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gpt::Sector;
 
     /// What other machines and other versions compare: these lines never change, or the version of what is written
     /// (`prebuilt::VERSION`) does.
@@ -365,6 +381,10 @@ mod tests {
                 "erofs min-kernel=6.1 block-size=4096 tails=inline sharing=files label= uuid=derived {read}"
             )
         );
+        let of_frame = |verity, gpt| Frame { verity, gpt }.spelled();
+        assert_eq!(of_frame(false, None), "");
+        assert_eq!(of_frame(false, Some(Sector::B512)), " gpt=512");
+        assert_eq!(of_frame(true, Some(Sector::B4096)), " verity=partition gpt=4096");
         // What bounds or speeds up a build is not in it.
         let mut other = tar.clone();
         other.layers.parallel = 7;
@@ -384,7 +404,7 @@ mod tests {
                 ..ext4::Options::default()
             },
             uuid: Some([0xab; 16]),
-            verity: true,
+            frame: Frame { verity: true, gpt: None },
         });
         assert_eq!(
             odd.spelled(),

@@ -104,6 +104,8 @@ impl Bring for Vec<Run> {
 /// Writes a file at given offsets, and hands on the runs of contents that go into it.
 pub(crate) struct FileOutput<'a> {
     file: &'a File,
+    /// Where in the file the output begins.
+    start: u64,
     runs: &'a mut dyn Bring,
     /// A run that may still grow.
     pending: Option<Run>,
@@ -144,7 +146,13 @@ impl<'a> FileOutput<'a> {
         report: Report<'a>,
     ) -> FileOutput<'a> {
         let progress = Progress { report, done: 0, told: 0, total };
-        FileOutput { file, runs, pending: None, gathered: Vec::new(), gathered_at: 0, progress }
+        FileOutput { file, start: 0, runs, pending: None, gathered: Vec::new(), gathered_at: 0, progress }
+    }
+
+    /// The output begins at this place of the file, where a block does.
+    pub(crate) fn starting_at(mut self, start: u64) -> FileOutput<'a> {
+        self.start = start;
+        self
     }
 
     /// So many bytes are written already, for the report.
@@ -193,6 +201,7 @@ impl<'a> FileOutput<'a> {
 
 impl Output for FileOutput<'_> {
     fn write(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let offset = self.start + offset;
         if let Some(Run { source, offset: target }) = &self.pending {
             // In a tarball the next header may stand in what would be the gap; in EROFS the next inode.
             let (end, padded) = (target + source.length, target + source.length.next_multiple_of(BLOCK));
@@ -214,6 +223,7 @@ impl Output for FileOutput<'_> {
     }
 
     fn copy(&mut self, offset: u64, span: Span) -> io::Result<()> {
+        let offset = self.start + offset;
         if let Some(Run { source, offset: target }) = &mut self.pending {
             // The content space is zero up to the next block, as the output is to be: the gap goes along.
             let padded = source.length.next_multiple_of(BLOCK);

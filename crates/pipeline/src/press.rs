@@ -43,12 +43,13 @@ pub(crate) fn candidates(
     erofs::candidates(tree, options, |path| left.iter().any(|glob| glob.matches(path)))
 }
 
-/// Compresses candidates into `file`, but for those that are `pressed` already as equal to others, in so many threads; the
-/// spool has a `scratch` directory. `total` is about how many bytes will be written or compressed in all, for the report.
+/// Compresses candidates into `file`, where the filesystem begins at `start`, but for those that are `pressed` already as
+/// equal to others, in so many threads; the spool has a `scratch` directory. `total` is about how many bytes will be
+/// written or compressed in all, for the report.
 pub(crate) fn press(
     tree: &Tree,
     (spool, scratch): (&Spool, &Path),
-    file: &File,
+    (file, start): (&File, u64),
     (options, compression): (&Options, Compression),
     (mut candidates, pressed): (Vec<Candidate>, Pressed),
     threads: usize,
@@ -61,7 +62,7 @@ pub(crate) fn press(
     let mut tails = BufWriter::with_capacity(BUFFER, tails);
     let jobs = jobs(&candidates);
     let work = Work { tree, spool, options, compression, candidates: &candidates };
-    let mut sink = Sink { file, at: 0, bytes: Vec::with_capacity(BUFFER) };
+    let mut sink = Sink { file, start, at: start, bytes: Vec::with_capacity(BUFFER) };
     let mut behind = Behind { spool, run: None };
     in_order(
         jobs.len(),
@@ -154,12 +155,14 @@ impl Work<'_> {
 /// Writes clusters, which lie behind one another, in large writes.
 struct Sink<'a> {
     file: &'a File,
+    start: u64,
     at: u64,
     bytes: Vec<u8>,
 }
 
 impl Sink<'_> {
     fn put(&mut self, at: u64, bytes: &[u8]) -> io::Result<()> {
+        let at = self.start + at;
         if at != self.at + self.bytes.len() as u64 || self.bytes.len() + bytes.len() > BUFFER {
             self.flush()?;
             self.at = at;

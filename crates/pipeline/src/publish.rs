@@ -110,6 +110,16 @@ impl Unpublished {
     }
 }
 
+/// How long the sectors of a block device are, in bytes. `None` for what is none, or not there.
+pub(crate) fn device_sector(path: &Path) -> io::Result<Option<u32>> {
+    match fs::metadata(path) {
+        Ok(found) if found.file_type().is_block_device() => {
+            Ok(Some(rustix::fs::ioctl_blksszget(File::open(path)?)?))
+        }
+        _ => Ok(None),
+    }
+}
+
 /// Makes a device zero from `start` to `end`, which it must have room for.
 fn make_zero(device: &File, start: u64, end: u64) -> io::Result<()> {
     let mut end_of = device;

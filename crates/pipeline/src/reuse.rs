@@ -68,6 +68,9 @@ pub fn reuse(
     };
     let Some(record) = Record::read(&kept).filter(|record| record.terms == terms) else { return forget() };
     let fail = |cause| Error::Output { path: path.into(), cause };
+    if let Some((frame, _)) = options.format.framed() {
+        frame.check_device(path).map_err(fail)?;
+    }
     let output = Unpublished::create(path, record.size).map_err(fail)?;
     match copy(&kept, &record, &output.file, report) {
         Ok(()) => {}

@@ -8,9 +8,10 @@ use hash::Digest;
 use hash::dm_verity::{self, BlockHasher, HASH, HASH_BLOCK};
 use host::FileExt;
 
+use crate::gpt::Table;
 use crate::identity::Identity;
 use crate::in_order::in_order;
-use crate::options::{Format, Options};
+use crate::options::Options;
 use crate::output::sparse::is_zero;
 use crate::publish::Unpublished;
 
@@ -27,23 +28,27 @@ pub struct Verity {
     pub root: [u8; HASH],
     /// What stands in front of all that is hashed.
     pub salt: [u8; HASH],
-    /// Where the superblock begins, in bytes: behind the filesystem, or at the start of a file of its own.
+    /// Where the filesystem begins in its file, in bytes.
+    pub data_offset: u64,
+    /// Where the superblock begins in its file, in bytes: behind the filesystem, or at the start of a file of its own.
     pub offset: u64,
     /// How many blocks of the filesystem it covers: all.
     pub data_blocks: u64,
     /// Bytes of such a block.
     pub data_block: u32,
-    /// Bytes of the file that has the tree.
-    pub length: u64,
 }
 
 impl Verity {
-    /// Where all will be, for a filesystem of so many bytes.
+    /// Where all will be, for a filesystem of so many bytes and a tree right behind it.
     pub(crate) fn plan(salt: [u8; HASH], size: u64, data_block: u32) -> Verity {
-        let data_blocks = size / u64::from(data_block);
         let offset = size.next_multiple_of(HASH_BLOCK as u64);
-        let length = offset + dm_verity::length(data_blocks);
-        Verity { root: [0; HASH], salt, offset, data_blocks, data_block, length }
+        let data_blocks = size / u64::from(data_block);
+        Verity { root: [0; HASH], salt, data_offset: 0, offset, data_blocks, data_block }
+    }
+
+    /// Where the tree ends in its file.
+    pub(crate) fn end(&self) -> u64 {
+        self.offset + dm_verity::length(self.data_blocks)
     }
 
     /// Writes the tree over the filesystem in `data` into a file that is zero where the tree will be, perhaps the same,
@@ -56,7 +61,7 @@ impl Verity {
         threads: usize,
     ) -> io::Result<()> {
         let hasher = BlockHasher::new(self.salt);
-        let (mut below, mut from, mut block) = (data, 0, self.data_block as usize);
+        let (mut below, mut from, mut block) = (data, self.data_offset, self.data_block as usize);
         for level in &dm_verity::levels(self.data_blocks) {
             let to = self.offset + level.offset;
             hash_level((below, from), (level.hashes, block), (tree, to), &hasher, threads)?;
@@ -79,15 +84,13 @@ impl Verity {
         size: u64,
         tree: &Path,
     ) -> io::Result<Verity> {
-        let data_block = match &options.format {
-            Format::Ext4(ext4) => ext4.options.block_size.bytes(),
-            Format::Erofs(erofs) => erofs.options.block_size.bytes(),
-            _ => return Err(io::Error::new(io::ErrorKind::InvalidInput, "only a filesystem has blocks")),
+        let Some((_, data_block)) = options.format.framed() else {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "only a filesystem has blocks"));
         };
         let identity = Identity::derive(manifest, &options.spelled());
         let mut verity = Verity::plan(identity.verity_salt, size, data_block);
-        (verity.length, verity.offset) = (verity.length - verity.offset, 0);
-        let file = Unpublished::create(tree, verity.length)?;
+        verity.offset = 0;
+        let file = Unpublished::create(tree, verity.end())?;
         verity.write(&File::open(rootfs)?, &file.file, identity.verity_uuid, options.layers.threads())?;
         file.publish()?;
         Ok(verity)
@@ -102,33 +105,72 @@ impl Verity {
             let (mut low, mut high) = (1, length / u64::from(data_block) + 1);
             while low < high {
                 let middle = low.midpoint(high);
-                if whole(middle).length < length { low = middle + 1 } else { high = middle }
+                if whole(middle).end() < length { low = middle + 1 } else { high = middle }
             }
-            if whole(low).length != length {
+            if whole(low).end() != length {
                 continue;
             }
-            let mut superblock = [0; 512];
-            file.read_exact_at(&mut superblock, whole(low).offset)?;
-            // What it says of itself; all else in it follows from its place.
-            let count = superblock[72..80].iter().rev().fold(0, |count, byte| count << 8 | u64::from(*byte));
-            let mut found = if count >= low && count - low < 8 { whole(count) } else { continue };
-            if (found.offset, found.length) != (whole(low).offset, length) {
+            let Some(found) = Verity::read(file, (0, whole(low).offset), whole(low).offset)? else {
                 continue;
+            };
+            if found.data_block == data_block
+                && (found.offset, found.end()) == (whole(found.data_blocks).offset, length)
+            {
+                return Ok(Some(found));
             }
-            let mut uuid = [0; 16];
-            uuid.copy_from_slice(&superblock[16..32]);
-            found.salt.copy_from_slice(&superblock[88..88 + HASH]);
-            let hasher = BlockHasher::new(found.salt);
-            if superblock != hasher.superblock(uuid, found.data_blocks, data_block) {
-                continue;
-            }
-            let top = dm_verity::levels(found.data_blocks).last().map(|top| found.offset + top.offset);
-            let mut block = vec![0; if top.is_some() { HASH_BLOCK } else { data_block as usize }];
-            file.read_exact_at(&mut block, top.unwrap_or(0))?;
-            found.root = hasher.block(&block);
-            return Ok(Some(found));
         }
         Ok(None)
+    }
+
+    /// Finds the tree of a disk's root, in the partition that is for it. `None` if there is none, or it is another root's:
+    /// the UUIDs of both partitions are the halves of the hash at the root.
+    pub fn find_in(file: &File, table: &Table) -> io::Result<Option<Verity>> {
+        let Some((root, Some(tree))) = table.root() else { return Ok(None) };
+        let found = Verity::read(file, (root.offset, root.length), tree.offset)?;
+        let fits = |found: &Verity| found.end() <= tree.offset.saturating_add(tree.length);
+        Ok(found.filter(|found| fits(found) && found.halves() == (root.uuid, tree.uuid)))
+    }
+
+    /// Reads a tree's superblock, and computes the root. `None` unless it is one over data of at most so many bytes.
+    fn read(file: &File, (data_offset, size): (u64, u64), offset: u64) -> io::Result<Option<Verity>> {
+        let mut superblock = [0; 512];
+        match file.read_exact_at(&mut superblock, offset) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+            read => read?,
+        }
+        // What it says of itself; all else in it follows from that.
+        let number = |at: usize, bytes: usize| {
+            superblock[at..at + bytes].iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte))
+        };
+        let (data_block, data_blocks) = (number(64, 4) as u32, number(72, 8));
+        let length = data_blocks.checked_mul(data_block.into());
+        if !DATA_BLOCKS.contains(&data_block) || data_blocks == 0 || length.is_none_or(|length| length > size)
+        {
+            return Ok(None);
+        }
+        let (mut uuid, mut salt) = ([0; 16], [0; HASH]);
+        uuid.copy_from_slice(&superblock[16..32]);
+        salt.copy_from_slice(&superblock[88..88 + HASH]);
+        let hasher = BlockHasher::new(salt);
+        if superblock != hasher.superblock(uuid, data_blocks, data_block) {
+            return Ok(None);
+        }
+        let top = dm_verity::levels(data_blocks).last().map(|top| offset + top.offset);
+        let mut block = vec![0; if top.is_some() { HASH_BLOCK } else { data_block as usize }];
+        match file.read_exact_at(&mut block, top.unwrap_or(data_offset)) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+            read => read?,
+        }
+        let root = hasher.block(&block);
+        Ok(Some(Verity { root, salt, data_offset, offset, data_blocks, data_block }))
+    }
+
+    /// The halves of the root, which name the partitions of the data and of the tree.
+    pub(crate) fn halves(&self) -> ([u8; 16], [u8; 16]) {
+        let (mut first, mut last) = ([0; 16], [0; 16]);
+        first.copy_from_slice(&self.root[..16]);
+        last.copy_from_slice(&self.root[16..]);
+        (first, last)
     }
 
     /// The root in digits, as every tool takes it.

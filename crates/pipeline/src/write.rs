@@ -1,7 +1,6 @@
 //! Writing a merged tree in the format that was asked for.
 
 use std::fs::File;
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -17,6 +16,7 @@ use crate::built::{Built, Filesystem};
 use crate::directory;
 use crate::error::Error;
 use crate::event::Report;
+use crate::frame::{Frame, Framed, Inside};
 use crate::identity::Identity;
 use crate::layers::{self, Contents};
 use crate::options::{Erofs, Ext4, Format, Options, Target, scratch_directory};
@@ -27,7 +27,6 @@ use crate::publish::Unpublished;
 use crate::reuse;
 use crate::share::share;
 use crate::spool::Spool;
-use crate::verity::Verity;
 
 /// What is built.
 pub(crate) struct Job<'a> {
@@ -113,25 +112,28 @@ impl Job<'_> {
         let layout = ext4::plan(tree, &options).map_err(Error::Ext4)?;
 
         let fail = |cause| Error::Output { path: path.into(), cause };
-        let verity = ext4
-            .verity
-            .then(|| Verity::plan(identity.verity_salt, layout.size(), options.block_size.bytes()));
-        let length = verity.map_or(layout.size(), |verity| verity.length);
-        let output = Unpublished::create(path, length).map_err(fail)?;
-        self.fill(&output.file, path, contents, 0, built, |out| {
+        let inside = Inside {
+            size: layout.size(),
+            block: options.block_size.bytes(),
+            writable: options.profile != ext4::Profile::ReadOnly,
+        };
+        let mut framed = self.frame(ext4.frame, inside, &identity)?;
+        let output = Unpublished::create(path, framed.length).map_err(fail)?;
+        self.fill((&output.file, ext4.frame.start()), path, contents, 0, built, |out| {
             layout.write(tree, out).map_err(|error| match error {
                 ext4::Error::Io(cause) => fail(cause),
                 other => Error::Ext4(other),
             })
         })?;
-        self.add_tree(&output.file, verity, &identity).map_err(fail)?;
-        built.output_bytes = length;
+        framed.write(&output.file, &identity, self.options.layers.threads()).map_err(fail)?;
+        built.output_bytes = framed.length;
         self.publish(output, path, built)?;
 
         built.notes.count(Remark::TimeClamped, layout.clamped_times());
         built.notes.count(Remark::XattrUnsupported, layout.dropped_xattrs());
         built.filesystem = Some(Filesystem {
             uuid,
+            size: layout.size(),
             block_size: options.block_size.bytes(),
             free_blocks: layout.free_blocks(),
             inodes: layout.inodes(),
@@ -154,10 +156,10 @@ impl Job<'_> {
         let options = erofs::Options { uuid, ..erofs.options.clone() };
         let fail = |cause| Error::Output { path: path.into(), cause };
 
-        let planned = |layout: &erofs::Layout| {
-            let plan = || Verity::plan(identity.verity_salt, layout.size(), layout.block_size());
-            let verity = erofs.verity.then(plan);
-            (verity, verity.map_or(layout.size(), |verity| verity.length))
+        let start = erofs.frame.start();
+        let frame = |layout: &erofs::Layout| {
+            let inside = Inside { size: layout.size(), block: layout.block_size(), writable: false };
+            self.frame(erofs.frame, inside, &identity)
         };
         let candidates = candidates(tree, &options, &erofs.compress_exclude).map_err(Error::Erofs)?;
         let threads = self.options.layers.threads();
@@ -168,20 +170,21 @@ impl Job<'_> {
             share(tree, contents.held(), sharable, &candidates, threads, &mut pressed)
                 .map_err(Error::Spool)?;
         }
-        let (output, layout, pressed) = match options.compression {
+        let (output, layout, mut framed, pressed) = match options.compression {
             None => {
                 let layout = erofs::plan_pressed(tree, pressed, &options).map_err(Error::Erofs)?;
-                (Unpublished::create(path, planned(&layout).1).map_err(fail)?, layout, 0)
+                let framed = frame(&layout)?;
+                (Unpublished::create(path, framed.length).map_err(fail)?, layout, framed, 0)
             }
             Some(compression) => {
                 // The superblock's place is zero until all is written.
-                let output = Unpublished::create(path, BLOCK).map_err(fail)?;
+                let output = Unpublished::create(path, start + BLOCK).map_err(fail)?;
                 let total = (self.report, built.content_bytes);
                 let scratch = scratch_directory(self.options, &Target::Path(path));
                 let done = press(
                     tree,
                     (contents.held(), &scratch),
-                    &output.file,
+                    (&output.file, start),
                     (&options, compression),
                     (candidates, pressed),
                     threads,
@@ -194,24 +197,25 @@ impl Job<'_> {
                 built.scratch_bytes = built.scratch_bytes.max(contents.scratch_bytes());
                 let written = pressed.size();
                 let layout = erofs::plan_pressed(tree, pressed, &options).map_err(Error::Erofs)?;
-                output.grow(written, planned(&layout).1).map_err(fail)?;
-                (output, layout, bytes)
+                let framed = frame(&layout)?;
+                output.grow(start + written, framed.length).map_err(fail)?;
+                (output, layout, framed, bytes)
             }
         };
-        self.fill(&output.file, path, contents, pressed, built, |out| {
+        self.fill((&output.file, start), path, contents, pressed, built, |out| {
             layout.write(tree, out).map_err(|error| match error {
                 erofs::Error::Io(cause) => fail(cause),
                 other => Error::Erofs(other),
             })
         })?;
-        let (verity, length) = planned(&layout);
-        self.add_tree(&output.file, verity, &identity).map_err(fail)?;
-        built.output_bytes = length;
+        framed.write(&output.file, &identity, self.options.layers.threads()).map_err(fail)?;
+        built.output_bytes = framed.length;
         self.publish(output, path, built)?;
 
         built.notes.count(Remark::XattrUnsupported, layout.dropped_xattrs());
         built.filesystem = Some(Filesystem {
             uuid,
+            size: layout.size(),
             block_size: layout.block_size(),
             free_blocks: 0,
             inodes: layout.inodes(),
@@ -221,10 +225,9 @@ impl Job<'_> {
         Ok(())
     }
 
-    /// Writes the hash tree behind a filesystem, if there is to be one.
-    fn add_tree(&self, file: &File, verity: Option<Verity>, identity: &Identity) -> io::Result<()> {
-        let threads = self.options.layers.threads();
-        verity.map_or(Ok(()), |mut verity| verity.write(file, file, identity.verity_uuid, threads))
+    /// Plans what there is around a filesystem.
+    fn frame(&self, frame: Frame, inside: Inside, identity: &Identity) -> Result<Framed, Error> {
+        Ok(frame.plan(inside, &self.image.config.platform, identity)?)
     }
 
     /// Leaves what is written in the store if that is wanted, and publishes it: in this order, since nobody can change
@@ -239,11 +242,11 @@ impl Job<'_> {
         output.publish().map_err(fail)
     }
 
-    /// Lets a format's writer write a file, and brings the contents to the places that it gives them. Of the contents
-    /// `done` bytes are there already.
+    /// Lets a format's writer write a file from `start` on, and brings the contents to the places that it gives them.
+    /// Of the contents `done` bytes are there already.
     pub(crate) fn fill<T>(
         &self,
-        file: &File,
+        (file, start): (&File, u64),
         path: &Path,
         contents: Held,
         done: u64,
@@ -255,14 +258,16 @@ impl Job<'_> {
         match contents {
             // The spool is dropped before the output is flushed: its pages must not be written to the disk.
             Held::Spool(spool) => copying(file, &spool, direct, |copier| {
-                let mut output = FileOutput::new(file, copier, built.content_bytes, self.report).after(done);
+                let output = FileOutput::new(file, copier, built.content_bytes, self.report);
+                let mut output = output.starting_at(start).after(done);
                 let written = write(&mut output)?;
                 output.finish().map_err(fail)?;
                 Ok(written)
             }),
             Held::Layers(outlines) => {
                 let mut runs = Vec::new();
-                let mut output = FileOutput::new(file, &mut runs, built.content_bytes, self.report);
+                let output = FileOutput::new(file, &mut runs, built.content_bytes, self.report);
+                let mut output = output.starting_at(start);
                 let written = write(&mut output)?;
                 output.finish().map_err(fail)?;
                 let places =

@@ -21,6 +21,21 @@ pub enum Writes {
     Discard,
 }
 
+/// A file that a guest has as its `/dev/nvme0n1`.
+#[derive(Clone, Copy, Debug)]
+struct Disk<'a> {
+    file: &'a Path,
+    writes: Writes,
+    /// Bytes of its sectors.
+    sector: u32,
+}
+
+impl<'a> Disk<'a> {
+    fn new(file: &'a Path, writes: Writes) -> Disk<'a> {
+        Disk { file, writes, sector: 512 }
+    }
+}
+
 /// The kernel that `cargo xtask fetch-kernel` unpacks.
 pub fn kernel() -> PathBuf {
     corpus::target().join("boot/vmlinux")
@@ -36,7 +51,18 @@ pub fn kernel() -> PathBuf {
 ///
 /// When the kernel is not there; the message says how to get it.
 pub fn boot(rootfs: &Path, init: &str, writes: Writes) -> io::Result<String> {
-    console(Some((rootfs, writes)), &format!("root=/dev/nvme0n1 rw init={init}"), None)
+    console(Some(Disk::new(rootfs, writes)), &format!("root=/dev/nvme0n1 rw init={init}"), None)
+}
+
+/// Boots the ext4 file system in a partition of `disk`, which has sectors of so many bytes, as [`boot`] does. The kernel
+/// knows the partition as `root`: it reads the table itself.
+///
+/// # Panics
+///
+/// When the kernel is not there; the message says how to get it.
+pub fn partition((disk, sector): (&Path, u32), root: &str, init: &str) -> io::Result<String> {
+    let disk = Disk { sector, ..Disk::new(disk, Writes::Keep) };
+    console(Some(disk), &format!("root={root} rw init={init}"), None)
 }
 
 /// Boots an archive that the kernel unpacks into its first root, running `init`, until the guest powers off; returns
@@ -86,13 +112,13 @@ pub fn script(disk: &Path, programs: &[&str], modules: &[&str], script: &str) ->
     let initramfs = scratch.path().join("initramfs");
     let pack = format!("cd {} && find . | cpio -o -H newc --quiet", root.display());
     fs::write(&initramfs, run(command("sh").args(["-c", &pack]))?)?;
-    let said = console(Some((disk, Writes::Keep)), "rdinit=/init", Some(&initramfs))?;
+    let said = console(Some(Disk::new(disk, Writes::Keep)), "rdinit=/init", Some(&initramfs))?;
     if said.contains("exit status 0") { Ok(said) } else { Err(io::Error::other(said)) }
 }
 
 /// Starts the machine. It is emulated, so that this works wherever QEMU does.
 #[allow(clippy::panic, reason = "a test without its kernel has failed")]
-fn console(disk: Option<(&Path, Writes)>, append: &str, initramfs: Option<&Path>) -> io::Result<String> {
+fn console(disk: Option<Disk<'_>>, append: &str, initramfs: Option<&Path>) -> io::Result<String> {
     let kernel = kernel();
     assert!(kernel.is_file(), "no kernel to boot: `cargo xtask fetch-kernel` unpacks one");
     let mut qemu = command("timeout");
@@ -104,10 +130,11 @@ fn console(disk: Option<(&Path, Writes)>, append: &str, initramfs: Option<&Path>
         // A guest that panics reboots at once, and -no-reboot makes an end of that.
         .args(["-append", &format!("console=ttyS0 quiet panic=-1 {append}")])
         .stdin(Stdio::null());
-    if let Some((disk, writes)) = disk {
+    if let Some(Disk { file, writes, sector }) = disk {
         let snapshot = if writes == Writes::Keep { "off" } else { "on" };
-        let drive = format!("if=none,id=disk,format=raw,snapshot={snapshot},file={}", disk.display());
-        qemu.args(["-drive", &drive, "-device", "nvme,drive=disk,serial=rootfs"]);
+        let drive = format!("if=none,id=disk,format=raw,snapshot={snapshot},file={}", file.display());
+        let sectors = format!("logical_block_size={sector},physical_block_size={sector}");
+        qemu.args(["-drive", &drive, "-device", &format!("nvme,drive=disk,serial=rootfs,{sectors}")]);
     }
     if let Some(initramfs) = initramfs {
         qemu.arg("-initrd").arg(initramfs);

@@ -32,6 +32,8 @@ const NEEDED: &[(&str, &str)] = &[
     ("getfattr", "attr"),
     ("losetup", "mount"),
     ("veritysetup", "cryptsetup-bin"),
+    ("sfdisk", "fdisk"),
+    ("sgdisk", "gdisk"),
     ("qemu-system-x86_64", "qemu-system-x86"),
     ("lz4", "lz4"),
     // Faults: system calls that fail, and a filesystem that knows no nameless files.

@@ -81,6 +81,7 @@ Examples:
   unlade build nginx -o rootfs.erofs --erofs-min-kernel 5.10
   unlade build nginx -o rootfs.erofs --compress zstd,9 --erofs-min-kernel 6.10
   unlade build docker-archive:app.tar -o - --format tar | tar -t
+  unlade build debian:12 -o disk.raw --gpt --format erofs --verity
   unlade build oci:./initramfs -o initramfs.cpio.zst
   unlade build ghcr.io/org/app@sha256:… -o rootfs/ --platform linux/arm64
   unlade build debian:12 -o vm7.ext4 --free 2G --cache

@@ -45,6 +45,17 @@ pub(crate) struct FilesystemArgs {
     /// Put the hash tree into a file of its own instead
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "verity")]
     pub(crate) verity_tree: Option<PathBuf>,
+
+    /// Make a disk: a partition table (GPT), the filesystem in a partition, and with --verity its hash tree in another one
+    ///
+    /// The partitions have the types of the Discoverable Partitions Specification for a root of the image's
+    /// architecture. --size and --free are about the filesystem; the disk is some MiB larger.
+    #[arg(long, conflicts_with = "verity_tree")]
+    pub(crate) gpt: bool,
+
+    /// Bytes of the disk's sectors: 512 or 4096
+    #[arg(long, value_name = "BYTES", default_value = "512", value_parser = ["512", "4096"], requires = "gpt")]
+    pub(crate) sector_size: String,
 }
 
 /// How an ext4 filesystem is made.

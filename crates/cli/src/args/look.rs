@@ -48,7 +48,7 @@ pub(crate) struct Inspect {
 ///
 /// What is where: the filesystem, its inodes by path with owner, mode, size, time, blocks and attributes. The same
 /// filesystem gives the same text, so that two can be compared. Everything is checked against the bounds of the
-/// filesystem and its checksums; contents of files are neither read nor expanded.
+/// filesystem and its checksums; contents of files are neither read nor expanded. Of a disk the root partition is shown.
 #[derive(Debug, ClapArgs)]
 #[command(
     after_help = "Examples:\n  unlade dump rootfs.ext4 | less\n  diff <(unlade dump a.ext4) <(unlade dump b.ext4)"

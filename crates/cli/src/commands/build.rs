@@ -1,5 +1,6 @@
 //! `unlade build`.
 
+mod disk;
 mod format;
 mod verity;
 
@@ -7,16 +8,18 @@ use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::time::Instant;
 
+use hash::Digest;
 use oci::Image;
+use pipeline::gpt::Table;
 use pipeline::prebuilt::Taken;
 use pipeline::reuse::{self, Reused};
 use pipeline::{Built, Options, Scratch, Target};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use self::format::format;
 pub(crate) use self::format::of_kind;
 use super::Outcome;
-use super::shared::{Session, layer_options, unkept};
+use super::shared::{Fallible, Session, layer_options, unkept};
 use crate::args::{Build, Common};
 use crate::exit::Usage;
 use crate::{render, size, terminal};
@@ -57,12 +60,11 @@ pub(crate) fn run(common: &Common, command: &Build) -> Outcome {
     if command.cache {
         let image = session.resolve()?;
         if let Some(reused) = session.reuse_rootfs(&image, &options, &command.output)? {
-            let verity =
-                verity::finish(command, (&image.descriptor.digest, &options), reused.size, &session)?;
+            let framed = Framed::find(command, (&image.descriptor.digest, &options), reused.size, &session)?;
             let seconds = start.elapsed().as_secs_f64();
             if command.json {
                 let summary = reused_json(&reused, &image, &command.output, seconds);
-                terminal::answer_json(&verity::in_summary(summary, verity.as_ref()))?;
+                terminal::answer_json(&framed.in_summary(summary))?;
             } else {
                 reused_summary(&reused, &image, &command.output, seconds)
                     .iter()
@@ -74,11 +76,11 @@ pub(crate) fn run(common: &Common, command: &Build) -> Outcome {
     if command.prefer_prebuilt {
         let image = session.resolve()?;
         if let Some(taken) = session.take_rootfs(&image, &options, &command.output)? {
-            let verity = verity::finish(command, (&image.descriptor.digest, &options), taken.size, &session)?;
+            let framed = Framed::find(command, (&image.descriptor.digest, &options), taken.size, &session)?;
             let seconds = start.elapsed().as_secs_f64();
             if command.json {
                 let summary = taken_json(&taken, &image, &command.output, seconds);
-                terminal::answer_json(&verity::in_summary(summary, verity.as_ref()))?;
+                terminal::answer_json(&framed.in_summary(summary))?;
             } else {
                 taken_summary(&taken, &image, &command.output, seconds)
                     .iter()
@@ -92,7 +94,7 @@ pub(crate) fn run(common: &Common, command: &Build) -> Outcome {
     let built = session.build(&options, target)?;
     drop(stdout);
 
-    let verity = verity::finish(command, (&built.manifest, &options), built.output_bytes, &session)?;
+    let framed = Framed::find(command, (&built.manifest, &options), built.output_bytes, &session)?;
     session.show_notes(&built.notes);
     if let Some(error) = &built.not_remembered {
         let text = render::in_one_line(error.as_ref());
@@ -101,11 +103,36 @@ pub(crate) fn run(common: &Common, command: &Build) -> Outcome {
     let seconds = start.elapsed().as_secs_f64();
     if command.json {
         let summary = summary_json(&built, &command.output, seconds);
-        terminal::answer_json(&verity::in_summary(summary, verity.as_ref()))?;
+        terminal::answer_json(&framed.in_summary(summary))?;
     } else if !common.quiet {
         summary(&built, &command.output, streamed, seconds).iter().for_each(|line| session.say(line));
     }
     Ok(())
+}
+
+/// What there is around the filesystem of a rootfs.
+struct Framed {
+    table: Option<Table>,
+    verity: Option<verity::Finished>,
+}
+
+impl Framed {
+    /// Finds it in a rootfs of so many bytes, and says what it is.
+    fn find(
+        command: &Build,
+        built_from: (&Digest, &Options),
+        size: u64,
+        session: &Session,
+    ) -> Fallible<Framed> {
+        let table = disk::finish(command, session)?;
+        let verity = verity::finish(command, built_from, (size, table.as_ref()), session)?;
+        Ok(Framed { table, verity })
+    }
+
+    fn in_summary(&self, summary: Value) -> Value {
+        let summary = verity::in_summary(summary, self.verity.as_ref());
+        disk::in_summary(summary, self.table.as_ref())
+    }
 }
 
 /// Refuses `--cache` where there is no file, or no store, to keep.
@@ -157,14 +184,14 @@ fn summary(built: &Built, output: &Path, streamed: bool, seconds: f64) -> Vec<St
     {
         lines.push(format!(
             "EROFS of {}, {} inodes, for Linux {kernel} and newer, UUID {}",
-            size::show(built.output_bytes),
+            size::show(filesystem.size),
             filesystem.inodes,
             render::uuid(&filesystem.uuid),
         ));
     } else if let Some(filesystem) = &built.filesystem {
         lines.push(format!(
             "ext4 of {}, {} free, {} of {} inodes free, UUID {}",
-            size::show(built.output_bytes),
+            size::show(filesystem.size),
             size::show(filesystem.free_blocks * u64::from(filesystem.block_size)),
             filesystem.free_inodes,
             filesystem.inodes,
@@ -202,20 +229,20 @@ fn reused_summary(reused: &Reused, image: &Image, output: &Path, seconds: f64) -
 }
 
 /// The same document as for a build. What only a build knows is null.
-fn taken_json(taken: &Taken, image: &Image, output: &Path, seconds: f64) -> serde_json::Value {
+fn taken_json(taken: &Taken, image: &Image, output: &Path, seconds: f64) -> Value {
     let mut summary = unbuilt_json(image, output, taken.size, seconds);
     summary["prebuilt"] = json!(taken.artifact);
     summary
 }
 
 /// Likewise.
-fn reused_json(reused: &Reused, image: &Image, output: &Path, seconds: f64) -> serde_json::Value {
+fn reused_json(reused: &Reused, image: &Image, output: &Path, seconds: f64) -> Value {
     let mut summary = unbuilt_json(image, output, reused.size, seconds);
     summary["cached"] = json!(true);
     summary
 }
 
-fn unbuilt_json(image: &Image, output: &Path, size: u64, seconds: f64) -> serde_json::Value {
+fn unbuilt_json(image: &Image, output: &Path, size: u64, seconds: f64) -> Value {
     json!({
         "output": render::path(output),
         "manifest": image.descriptor.digest,
@@ -233,7 +260,7 @@ fn unbuilt_json(image: &Image, output: &Path, size: u64, seconds: f64) -> serde_
     })
 }
 
-fn summary_json(built: &Built, output: &Path, seconds: f64) -> serde_json::Value {
+fn summary_json(built: &Built, output: &Path, seconds: f64) -> Value {
     let notes: Vec<_> = built
         .notes
         .counts()

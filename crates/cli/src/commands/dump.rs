@@ -1,16 +1,15 @@
 //! `unlade dump`.
 
-use std::cell::RefCell;
 use std::error::Error;
 use std::fmt;
-use std::fs::File;
-use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, BufWriter, Write};
+use std::path::PathBuf;
 
-use tree::Input;
+use pipeline::gpt::Table;
 
 use super::Outcome;
 use crate::args::Dump;
+use crate::random_access::RandomAccess;
 use crate::terminal::unanswered;
 
 /// Shows a filesystem as text.
@@ -18,7 +17,10 @@ pub(crate) fn run(command: &Dump) -> Outcome {
     let failed = |cause: Box<dyn Error>| NotDumped { file: command.file.clone(), cause };
     let file = RandomAccess::open(&command.file).map_err(|error| failed(error.into()))?;
     let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
-    let dumped = dump(&file, &mut out);
+    let dumped = match dump(&file, &mut out) {
+        Ok(false) => dump_root(file, &mut out),
+        dumped => dumped.map(drop),
+    };
     // What was read before a fault is shown, too.
     out.flush().map_err(unanswered)?;
     dumped.map_err(|fault| match fault {
@@ -27,15 +29,25 @@ pub(crate) fn run(command: &Dump) -> Outcome {
     })
 }
 
-/// Shows the filesystem that the file's superblock says it is.
-fn dump(file: &RandomAccess, out: &mut dyn Write) -> Result<(), Fault> {
+/// Shows the filesystem that the file's superblock says it is. False if there is no superblock.
+fn dump(file: &RandomAccess, out: &mut dyn Write) -> Result<bool, Fault> {
     match ext4::Filesystem::open(file) {
         Err(ext4::ReadError::NotExt4) => {}
-        opened => return Ok(opened?.dump(out)?),
+        opened => return Ok(opened?.dump(out).map(|()| true)?),
     }
     match erofs::Filesystem::open(file) {
-        Err(erofs::ReadError::NotErofs) => Err(Fault::Filesystem(Box::new(Neither))),
-        opened => Ok(opened?.dump(out)?),
+        Err(erofs::ReadError::NotErofs) => Ok(false),
+        opened => Ok(opened?.dump(out).map(|()| true)?),
+    }
+}
+
+/// Shows the filesystem in a disk's root partition.
+fn dump_root(disk: RandomAccess, out: &mut dyn Write) -> Result<(), Fault> {
+    let table = Table::read(&disk).map_err(|error| Fault::Filesystem(error.into()))?;
+    let root = table.as_ref().and_then(Table::root).map(|(root, _)| root.offset);
+    match root.map(|start| dump(&disk.starting_at(start), out)).transpose()? {
+        Some(true) => Ok(()),
+        _ => Err(Fault::Filesystem(Box::new(Neither))),
     }
 }
 
@@ -74,23 +86,6 @@ impl fmt::Display for Neither {
 }
 
 impl Error for Neither {}
-
-/// A file, bytes of which are read from any place.
-struct RandomAccess(RefCell<File>);
-
-impl RandomAccess {
-    fn open(path: &Path) -> io::Result<RandomAccess> {
-        Ok(RandomAccess(RefCell::new(File::open(path)?)))
-    }
-}
-
-impl Input for RandomAccess {
-    fn read(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
-        let mut file = self.0.borrow_mut();
-        file.seek(SeekFrom::Start(offset))?;
-        file.read_exact(buffer)
-    }
-}
 
 /// A file that was not shown, or not to its end.
 #[derive(Debug)]

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use erofs::{Sharing, Tails};
 use ext4::{BlockSize, Headroom, Inodes, Label, Profile, Size};
-use pipeline::{Erofs, Ext4, Format, Packing};
+use pipeline::gpt::Sector;
+use pipeline::{Erofs, Ext4, Format, Frame, Packing};
 
 use crate::args::{Build, Ext4Args, FilesystemArgs, FormatArgs, FormatKind, ProfileKind};
 use crate::exit::Usage;
@@ -16,6 +17,12 @@ pub(super) fn format(command: &Build, streamed: bool, epoch: Option<i64>) -> Res
     let kind = match command.format {
         Some(kind) => kind,
         None if streamed => FormatKind::Tar,
+        None if is_squashfs(path) => {
+            return Err(Usage(format!(
+                "SquashFS is not written: {} would be EROFS, which is read-only as well, and small with --compress",
+                path.with_extension("erofs").display()
+            )));
+        }
         None => by_name(path).ok_or_else(|| {
             Usage(format!(
                 "\"{}\" does not tell the format: name it .ext4, .img, .erofs, .tar, .cpio (also .gz, .zst) or DIR/, or say --format",
@@ -43,6 +50,9 @@ pub(crate) fn of_kind(kind: FormatKind, args: &FormatArgs, epoch: Option<i64>) -
             "--verity is for filesystems, which are read block by block: ext4 and EROFS".into(),
         ));
     }
+    if args.common.gpt && !matches!(kind, FormatKind::Ext4 | FormatKind::Erofs) {
+        return Err(Usage("--gpt is for what can be a partition: ext4 and EROFS filesystems".into()));
+    }
     Ok(match kind {
         FormatKind::Ext4 => Format::Ext4(ext4_options(&args.common, &args.ext4, epoch)?),
         FormatKind::Erofs => Format::Erofs(erofs_options(args)?),
@@ -54,6 +64,13 @@ pub(crate) fn of_kind(kind: FormatKind, args: &FormatArgs, epoch: Option<i64>) -
         FormatKind::CpioZst => Format::Cpio(Packing::Zstd),
         FormatKind::Dir => Format::Directory,
     })
+}
+
+/// Whether the name is one of SquashFS, which has no writer that keeps all that an image has
+/// (`docs/decisions/010-squashfs.md`).
+fn is_squashfs(path: &Path) -> bool {
+    let ends = ["squashfs", "sqfs", "sfs", "sqsh"];
+    path.extension().is_some_and(|end| ends.iter().any(|known| end == *known))
 }
 
 fn by_name(path: &Path) -> Option<FormatKind> {
@@ -102,7 +119,8 @@ fn ext4_options(common: &FilesystemArgs, args: &Ext4Args, epoch: Option<i64>) ->
         created: epoch.unwrap_or(0),
         ..ext4::Options::default()
     };
-    Ok(Ext4 { options, uuid: uuid(common)?, verity: common.verity })
+    let frame = frame(common, options.block_size.bytes())?;
+    Ok(Ext4 { options, uuid: uuid(common)?, frame })
 }
 
 fn erofs_options(args: &FormatArgs) -> Result<Erofs, Usage> {
@@ -139,12 +157,15 @@ fn erofs_options(args: &FormatArgs) -> Result<Erofs, Usage> {
         ..erofs::Options::default()
     };
     options.check().map_err(|error| Usage(error.to_string()))?;
-    Ok(Erofs {
-        options,
-        compress_exclude: args.compress_exclude.clone(),
-        uuid: uuid(common)?,
-        verity: common.verity,
-    })
+    let frame = frame(common, options.block_size.bytes())?;
+    Ok(Erofs { options, compress_exclude: args.compress_exclude.clone(), uuid: uuid(common)?, frame })
+}
+
+fn frame(common: &FilesystemArgs, block: u32) -> Result<Frame, Usage> {
+    let sector = if common.sector_size == "4096" { Sector::B4096 } else { Sector::B512 };
+    let frame = Frame { verity: common.verity, gpt: common.gpt.then_some(sector) };
+    frame.check_blocks(block).map_err(|error| Usage(error.to_string()))?;
+    Ok(frame)
 }
 
 fn uuid(common: &FilesystemArgs) -> Result<Option<[u8; 16]>, Usage> {
@@ -198,6 +219,15 @@ mod tests {
             ("rootfs", None),
         ] {
             assert_eq!(by_name(Path::new(name)), kind, "{name}");
+        }
+    }
+
+    #[test]
+    fn squashfs_by_name() {
+        for (name, known) in
+            [("a.squashfs", true), ("d/a.sqfs", true), ("a.erofs", false), ("squashfs", false)]
+        {
+            assert_eq!(is_squashfs(Path::new(name)), known, "{name}");
         }
     }
 }

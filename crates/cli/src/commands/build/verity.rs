@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use hash::Digest;
 use hash::dm_verity::HASH_BLOCK;
+use pipeline::gpt::Table;
 use pipeline::{Options, Verity};
 use serde_json::{Value, json};
 
@@ -17,26 +18,32 @@ use crate::render;
 /// The hash tree of a rootfs, and the file that has its root.
 pub(super) struct Finished {
     verity: Verity,
+    /// Where the superblock begins, in the file or partition that has the tree.
+    offset: u64,
     /// None beside a device.
     root_file: Option<PathBuf>,
 }
 
 /// Finds the hash tree in a rootfs of so many bytes, writes its root into a file, and says what it is. However the
-/// rootfs came about: built, out of the store, or from somebody else.
+/// rootfs came about: built, out of the store, or from somebody else. A disk has a table.
 pub(super) fn finish(
     command: &Build,
     (manifest, options): (&Digest, &Options),
-    size: u64,
+    (size, table): (u64, Option<&Table>),
     session: &Session,
 ) -> Fallible<Option<Finished>> {
     if !is_wanted(command) {
         return Ok(None);
     }
     let path = &command.output;
+    let find = |file: File| match table {
+        Some(table) => Verity::find_in(&file, table),
+        None => Verity::find(&file, size),
+    };
     let verity = match &command.formats.common.verity_tree {
         Some(tree) => Verity::write_beside((manifest, options), path, size, tree),
         None => File::open(path)
-            .and_then(|file| Verity::find(&file, size))
+            .and_then(find)
             .and_then(|found| found.ok_or_else(|| io::Error::other("the rootfs has no hash tree"))),
     };
     let root_file = verity.and_then(|verity| {
@@ -45,8 +52,10 @@ pub(super) fn finish(
     });
     // The rootfs is there already, and whole.
     let (verity, root_file) = root_file.map_err(|cause| Unverifiable { path: path.clone(), cause })?;
-    session.say(&format!("dm-verity: root hash {}, --hash-offset={}", verity.root_hex(), verity.offset));
-    Ok(Some(Finished { verity, root_file }))
+    // The tree is at the start of its partition.
+    let offset = if table.is_some() { 0 } else { verity.offset };
+    session.say(&format!("dm-verity: root hash {}, --hash-offset={offset}", verity.root_hex()));
+    Ok(Some(Finished { verity, offset, root_file }))
 }
 
 /// Whether there is to be one.
@@ -86,12 +95,12 @@ impl std::error::Error for Unverifiable {
 
 /// Adds it to a summary.
 pub(super) fn in_summary(mut summary: Value, finished: Option<&Finished>) -> Value {
-    summary["verity"] = finished.map_or(Value::Null, |Finished { verity, root_file }| {
+    summary["verity"] = finished.map_or(Value::Null, |Finished { verity, offset, root_file }| {
         json!({
             "rootHash": verity.root_hex(),
             "rootHashFile": root_file.as_deref().map(render::path),
             "salt": verity.salt_hex(),
-            "hashOffset": verity.offset,
+            "hashOffset": offset,
             "dataBlocks": verity.data_blocks,
             "dataBlockSize": verity.data_block,
             "hashBlockSize": HASH_BLOCK,

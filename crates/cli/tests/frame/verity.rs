@@ -1,16 +1,13 @@
 //! Hash trees for dm-verity, as veritysetup sees them.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
-
-mod support;
-
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 
 use serde_json::Value;
-use support::{Place, schema};
 use testkit::judge::{Mount, e2fsck, fsck_erofs, source};
 use testkit::{corpus, tools};
+
+use crate::support::{Place, schema};
 
 fn verify(place: &Place, data: &str, tree: &str, verity: &Value) -> Result<(), String> {
     let mut verify = tools::command("veritysetup");
