@@ -40,6 +40,9 @@ impl Error for NoLogin {}
 /// bothered: whoever read our output has closed it.
 pub(crate) fn failure(failure: &(dyn Error + 'static)) -> Vec<String> {
     let mut lines = vec![format!("error: {failure}")];
+    if let Some(pipeline::Error::Pack(fault)) = failure.downcast_ref() {
+        lines.extend(fault.details().into_iter().map(|line| format!("  {line}")));
+    }
     let mut last = failure.to_string();
     let mut hint = hint(failure);
     let mut link = Some(failure);

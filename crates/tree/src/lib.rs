@@ -31,7 +31,7 @@ pub use compare::{Aspect, Changed, Difference, compare};
 pub use content::{BLOCK, Content, Piece, Span};
 pub use dump::{Dump, mode_string};
 pub use error::{Error, Fault};
-pub use find::Lost;
+pub use find::{Lost, Trail};
 pub use grow::Misfit;
 pub use input::Input;
 pub use materialise::{Dropped, Endless, Files, MATERIALISED_MAX};

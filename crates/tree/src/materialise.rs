@@ -6,8 +6,8 @@ use std::collections::btree_map;
 use crate::find::LINKS_MAX;
 use crate::{Kind, NodeId, Tree};
 
-/// Names that are visited and components of links that are followed, all together. A system with half a million names
-/// takes a million.
+/// Names that are visited and components of links and paths that are followed, all together. A system with half a million
+/// names takes a million.
 pub const MATERIALISED_MAX: u64 = 50_000_000;
 
 /// Links lead into each other so often that there is no end to the files, or to following the links.

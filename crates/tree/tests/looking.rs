@@ -70,6 +70,38 @@ fn paths_lead_where_a_process_would_get() {
 }
 
 #[test]
+fn paths_as_processes_spell_them() {
+    let tree = tree(&[
+        "usr/lib/x/libc:1",
+        "lib->usr/lib",
+        "usr/lib64/ld->/lib/x/../x/libc",
+        "lib64->/usr/lib64",
+        "a->/lib64/ld",
+        "l->l",
+    ]);
+    let follow = |text: &str| {
+        let trail = tree.follow(text.as_bytes(), &mut 100)?;
+        let names: Vec<_> =
+            trail.names.iter().map(|name| String::from_utf8_lossy(name).into_owned()).collect();
+        assert_eq!(Ok(trail.node), tree.find_name(&path(names.last().unwrap())));
+        Ok::<_, tree::Lost>(names.join(" "))
+    };
+    for (text, names) in [
+        ("/lib/x/libc", "usr/lib/x/libc"),
+        ("//lib/./../lib/x//libc", "usr/lib/x/libc"),
+        ("/lib64/ld", "usr/lib64/ld usr/lib/x/libc"),
+        ("../a", "a usr/lib64/ld usr/lib/x/libc"),
+        ("/lib/x", "usr/lib/x"),
+    ] {
+        assert_eq!(follow(text).as_deref(), Ok(names), "{text}");
+    }
+    assert_eq!(follow("/l"), Err(tree::Lost::LinkLoop));
+    assert!(matches!(follow("/lib/x/libc/"), Err(tree::Lost::NotDirectory { .. })));
+    assert!(matches!(follow("/lib/y"), Err(tree::Lost::Missing { .. })));
+    assert_eq!(follow(&"/lib/..".repeat(100)), Err(tree::Lost::Endless));
+}
+
+#[test]
 fn parts_are_trees() {
     let whole = tree(&["d", "d/e/f:1", "d/g=d/e/f", "h=d/e/f", "d/l->e"]);
     let part = whole.subtree(whole.find(&path("d")).unwrap());

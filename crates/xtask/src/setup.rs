@@ -48,6 +48,8 @@ const NEEDED: &[(&str, &str)] = &[
     ("cc", "gcc"),
     // The same for C++, in which libFuzzer is written.
     ("c++", "g++"),
+    // Programs for another C library, as the machine's own.
+    ("musl-gcc", "musl-tools"),
 ];
 
 pub(crate) fn run() -> io::Result<()> {

@@ -4,8 +4,9 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::PathBuf;
 
+use super::PackError;
+use super::package::Added;
 use super::programs::{self, PROGRAM_MAX, Unrewritten};
-use super::{Added, PackError};
 
 /// A file of the host, and where it goes.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use elf::{Obstacle, Outcome, Patch};
 use hash::Digest;
 use tree::{Content, Kind, NodeId, Tree};
 
-use super::{Options, PackError, whole};
+use super::{Options, PackError, read_start, whole};
 use crate::error::Error;
 use crate::in_order::in_order;
 use crate::spool::Spool;
@@ -133,15 +133,7 @@ impl Programs {
 
 /// Whether a file says that it is ELF.
 pub(super) fn is_one(content: &Content, spool: &Spool) -> Result<bool, Error> {
-    let mut magic = [0; 4];
-    if content.size() < magic.len() as u64 {
-        return Ok(false);
-    }
-    match content {
-        Content::Inline(bytes) => magic.copy_from_slice(&bytes[..4]),
-        _ => spool.read_content(content, 0, &mut magic).map_err(Error::Spool)?,
-    }
-    Ok(&magic == b"\x7fELF")
+    Ok(read_start(spool, content, 4)? == b"\x7fELF")
 }
 
 /// Rewrites bytes of a file that is not in the image. `None` if they stay as they are.

@@ -2,10 +2,17 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
+mod closure;
+mod host;
+
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
 
 use hash::Digest;
 use serde_json::{Value, json};
@@ -28,13 +35,56 @@ fn packed(place: &Place, image: &str, arguments: &[&str]) -> (BTreeMap<String, (
 
 /// A layout of one layer.
 fn image_of(place: &Place, tar: Tar) -> String {
+    let config = json!({ "Env": ["A=it's", "a.b=c"], "Entrypoint": ["/bin/sh"], "WorkingDir": "/srv" });
+    image_with(place, tar, &config)
+}
+
+/// The same, with a config of its own.
+fn image_with(place: &Place, tar: Tar, config: &Value) -> String {
     let layout = place.path("made");
     let _ = fs::remove_dir_all(&layout);
-    let config = json!({
-        "config": { "Env": ["A=it's", "a.b=c"], "Entrypoint": ["/bin/sh"], "WorkingDir": "/srv" },
-    });
+    let config = json!({ "config": config });
     write_layout(&layout, "latest", &[Layer::gzip(&tar.finish())], &config).unwrap();
     format!("oci:{}:latest", layout.display())
+}
+
+/// Whether a file says that it was rewritten.
+fn is_marked(bytes: &[u8]) -> bool {
+    bytes.len() > 32 && bytes[bytes.len() - 32..].starts_with(b"LITEBOX0")
+}
+
+/// Packs without rewriting anything, so that a kernel runs what is in the package, and unpacks that.
+fn unpacked(place: &Place, arguments: &[&str]) -> PathBuf {
+    let pack = |arguments: &[&str]| {
+        place.done(&[&["pack", "-o", "plain.tar"], arguments].concat());
+        ustar::read(&fs::read(place.path("plain.tar")).unwrap())
+    };
+    let marked = pack(arguments);
+    let marked = marked.iter().filter(|(_, (_, bytes))| is_marked(bytes));
+    // One value an option: what follows --host is a program.
+    let left: Vec<String> = marked.map(|(path, _)| format!("--no-rewrite={path}")).collect();
+    let left: Vec<&str> = left.iter().map(String::as_str).collect();
+    let root = place.path("plain");
+    let _ = fs::remove_dir_all(&root);
+    for (path, (mode, bytes)) in pack(&[arguments, &left].concat()) {
+        assert!(!is_marked(&bytes), "{path}");
+        let path = root.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, bytes).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(mode as u32)).unwrap();
+    }
+    root
+}
+
+/// Runs a command in a root of its own. Loaders ask there which program theirs is: the last one that it names.
+fn run_in(root: &Path, command: &[&str]) -> Output {
+    let link = root.join("proc/self/exe");
+    fs::create_dir_all(link.parent().unwrap()).unwrap();
+    let _ = fs::remove_file(&link);
+    let program = command.iter().rfind(|word| word.starts_with('/')).unwrap();
+    std::os::unix::fs::symlink(program, link).unwrap();
+    let mut chroot = Command::new("chroot");
+    chroot.arg(root).args(command).env_clear().env("PATH", "/usr/sbin:/usr/bin").output().unwrap()
 }
 
 /// All files by all paths, as `find -L` sees them in umoci's unpacking.
@@ -65,15 +115,14 @@ fn a_real_image_by_every_path() {
     for (path, mode) in &modes {
         let (found, bytes) = &files[path];
         assert_eq!(format!("{found:o}"), *mode, "{path}");
-        let is_marked = bytes.len() > 32 && bytes[bytes.len() - 32..].starts_with(b"LITEBOX0");
-        rewritten += u64::from(is_marked);
-        assert!(is_marked || Digest::sha256(bytes).hex() == sums[path], "{path}");
-        assert!(!is_marked || bytes.starts_with(b"\x7fELF"), "{path}");
+        rewritten += u64::from(is_marked(bytes));
+        assert!(is_marked(bytes) || Digest::sha256(bytes).hex() == sums[path], "{path}");
+        assert!(!is_marked(bytes) || bytes.starts_with(b"\x7fELF"), "{path}");
     }
     // Some have several paths.
     assert!(rewritten >= summary["rewritten"].as_u64().unwrap() && rewritten > 3, "{summary}");
     let libc = files.keys().find(|path| path.ends_with("/libc.so.6")).unwrap();
-    assert!(files[libc].1[files[libc].1.len() - 32..].starts_with(b"LITEBOX0"));
+    assert!(is_marked(&files[libc].1));
     assert!(files[ours[0]].1.starts_with(b"{") && files[ours[1]].0 == 0o755);
 
     let first = fs::read(place.path("app.tar")).unwrap();
@@ -120,7 +169,7 @@ fn files_of_this_machine() {
     assert_eq!(files["etc/conf"], (0o640, b"of the image".into()));
     assert_eq!(files["etc/other"], (0o644, b"of this machine".into()));
     assert_eq!((files["bin/sh"].0, &files["bin/sh"].1), (0o755, &files["b"].1));
-    assert!(files["b"].1[files["b"].1.len() - 32..].starts_with(b"LITEBOX0"));
+    assert!(is_marked(&files["b"].1));
     assert_eq!(summary["dropped"], json!({ "dangling": 2, "loops": 0, "special": 0 }));
     assert_eq!(summary["notExported"], json!(["a.b=c"]));
     let script = String::from_utf8(files["litebox/config_and_run.sh"].1.clone()).unwrap();
@@ -133,6 +182,9 @@ fn files_of_this_machine() {
         (&["--include", "nowhere:x"], "cannot include nowhere"),
         (&["--include", "conf:"], "empty name"),
         (&["--include", ":x"], "is not HOST:TAR"),
+        (&["--include", "conf:etc/conf/x"], "etc/conf/x cannot be in the package"),
+        (&["--include", "conf:etc"], "etc/conf cannot be in the package"),
+        (&["--include", "conf:x", "--include", "conf:x/y"], "x/y cannot be in the package"),
         (&["--no-rewrite", "bin/none"], "there is no /bin"),
     ] {
         let failed = place.run(&[&["pack", &image, "-o", "no.tar"], arguments].concat());
