@@ -5,6 +5,7 @@ use std::fmt;
 use tree::{Kind, Tree, escape};
 
 use crate::Layout;
+use crate::plan::devices::Outside;
 use crate::plan::survey::{Data, Inode};
 
 /// What [`Layout::dump`] returns: shows the layout as text.
@@ -52,6 +53,12 @@ impl Dump<'_> {
             count(|inode| inode.data == Data::Inline),
             count(|inode| matches!(inode.data, Data::Chunks(_))),
         )?;
+        for (number, device) in (1..).zip(&layout.devices) {
+            let outside = |inode: &&Inode| matches!(inode.data, Data::Outside(at) if at.device == number);
+            let (files, blocks) =
+                (survey.inodes.iter().filter(outside).count(), device.blocks(layout.options.block_size));
+            writeln!(f, "device {number}: {files} files in {blocks} blocks, {}", escape(&device.tag))?;
+        }
         if let Some(algorithm) = layout.algorithm() {
             let pressed = count(|inode| matches!(inode.data, Data::Pressed { .. }));
             let blocks = placed.metadata - 1;
@@ -119,6 +126,9 @@ impl Dump<'_> {
             write!(f, ", compressed, {index} of index, {tail} inline")?;
             let clusters = file.extents.iter().map(|extent| if extent.plain { extent.blocks } else { 1 });
             write!(f, ", {} clusters {}@{}", clusters.sum::<u32>(), file.blocks, file.start)?;
+        }
+        if let Data::Outside(Outside { device, block }) = inode.data {
+            write!(f, " @{device}:{block}")?;
         }
         if inode.blocks(size) > 0 {
             write!(f, " {}@{}", inode.blocks(size), inode.start)?;

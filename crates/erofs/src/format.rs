@@ -83,6 +83,8 @@ pub(crate) const FEATURES: [&[(u32, &str)]; 2] = [
 pub(crate) const CHUNKS_SINCE: Kernel = Kernel::new(5, 15);
 /// The first kernel that reads clusters of several blocks.
 pub(crate) const CLUSTERS_SINCE: Kernel = Kernel::new(5, 13);
+/// The first kernel that finds contents on more devices.
+pub(crate) const DEVICES_SINCE: Kernel = Kernel::new(5, 16);
 /// The first kernel that reads compressed ends of files behind inodes.
 pub(crate) const TAILS_SINCE: Kernel = Kernel::new(5, 17);
 /// The first kernel that reads clusters which several files have.
@@ -255,6 +257,19 @@ pub(crate) const LAYOUT_CHUNKS: u16 = 4;
 /// say on which device.
 pub(crate) const CHUNK_FORMAT_BITS: u32 = 0x1f;
 pub(crate) const CHUNK_FORMAT_INDEXES: u32 = 0x20;
+
+/// `struct erofs_inode_chunk_index`: the address of a chunk that says on which device.
+#[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned, Clone)]
+#[repr(C)]
+pub(crate) struct ChunkIndex {
+    pub(crate) startblk_hi: le::U16,
+    pub(crate) device_id: le::U16,
+    pub(crate) startblk_lo: le::U32,
+}
+
+pub(crate) const CHUNK_INDEX_SIZE: u64 = size_of::<ChunkIndex>() as u64;
+
+const _: () = assert!(CHUNK_INDEX_SIZE == 8 && offset_of!(ChunkIndex, startblk_lo) == 4);
 
 pub(crate) const S_IFIFO: u16 = 0o010_000;
 pub(crate) const S_IFCHR: u16 = 0o020_000;

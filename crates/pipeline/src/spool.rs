@@ -29,6 +29,22 @@ impl Spool {
         Spool { files: (0..=layers).map(|_| OnceLock::new()).collect(), shared }
     }
 
+    /// A spool for this many layers, and for as many tarballs of theirs, of which nothing is ever let go.
+    pub(crate) fn with_tarballs(layers: usize) -> Spool {
+        Spool::new(2 * layers, true)
+    }
+
+    /// The number that the tarball of a layer has, in a spool with tarballs.
+    pub(crate) fn tarball_of(&self, layer: u32) -> u32 {
+        layer + (self.files.len() / 2) as u32
+    }
+
+    /// Takes in a file that lies elsewhere as that of a layer.
+    pub(crate) fn adopt(&self, layer: u32, file: File) -> io::Result<()> {
+        self.files.get(layer as usize).ok_or_else(missing)?.get_or_init(|| file);
+        Ok(())
+    }
+
     /// The same, if contents may be asked for as often as one likes.
     pub(crate) fn kept(self) -> Spool {
         Spool { shared: true, ..self }
@@ -121,6 +137,16 @@ pub(crate) struct Writer<'a> {
 }
 
 impl Writer<'_> {
+    /// Lets go of what an earlier attempt wrote.
+    pub(crate) fn begin(&self) -> io::Result<()> {
+        self.file
+            .set_len(0)
+            .and_then(|()| {
+                rustix::fs::seek(self.file, rustix::fs::SeekFrom::Start(0)).map_err(io::Error::from)
+            })
+            .map(drop)
+    }
+
     /// Writes at a place of the content space.
     pub(crate) fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         self.file.write_all_at(bytes, offset).map_err(|error| located(error, self.directory))

@@ -26,6 +26,7 @@ use crate::publish::Unpublished;
 use crate::reuse;
 use crate::share::share;
 use crate::spool::Spool;
+use crate::tarballs::{Published, Tarballs};
 use crate::verity::Verity;
 
 /// What is built.
@@ -38,32 +39,34 @@ pub(crate) struct Job<'a> {
 }
 
 /// Where the contents of a merged tree's files are.
-pub(crate) enum Held {
+pub(crate) enum Held<'a> {
     /// In a spool.
     Spool(Spool),
+    /// In tarballs, where they stay.
+    Tarballs(Spool, Tarballs<'a>),
     /// Still in the layers: outlines alone were merged.
     Layers(Outlines),
 }
 
-impl Held {
+impl Held<'_> {
     /// Bytes that wait in the scratch directory.
     pub(crate) fn scratch_bytes(&self) -> u64 {
         match self {
             Held::Spool(spool) => spool.bytes(),
-            Held::Layers(_) => 0,
+            Held::Tarballs(..) | Held::Layers(_) => 0,
         }
     }
 
     fn held(&self) -> &Spool {
         match self {
-            Held::Spool(spool) => spool,
+            Held::Spool(spool) | Held::Tarballs(spool, _) => spool,
             Held::Layers(_) => unreachable!("`may_place` says which outputs can be written from the layers"),
         }
     }
 
     pub(crate) fn spool(self) -> Spool {
         match self {
-            Held::Spool(spool) => spool,
+            Held::Spool(spool) | Held::Tarballs(spool, _) => spool,
             Held::Layers(_) => unreachable!("`may_place` says which outputs can be written from the layers"),
         }
     }
@@ -74,15 +77,18 @@ impl Job<'_> {
     pub(crate) fn write(
         &self,
         tree: &Tree,
-        contents: Held,
+        contents: Held<'_>,
         target: &mut Target<'_>,
         built: &mut Built,
     ) -> Result<(), Error> {
         match (&self.options.format, target) {
             (Format::Ext4(ext4), Target::Path(path)) => self.write_ext4(tree, contents, ext4, path, built),
-            (Format::Erofs(erofs), Target::Path(path)) => {
-                self.write_erofs(tree, contents, erofs, path, built)
-            }
+            (Format::Erofs(erofs), Target::Path(path)) => match contents {
+                Held::Tarballs(spool, tarballs) => {
+                    self.write_index(tree, (spool, tarballs), erofs, path, built)
+                }
+                contents => self.write_erofs(tree, contents, erofs, path, built),
+            },
             (Format::Tar(packing), target) => {
                 self.write_archive(tree, contents, (Kind::Tar, *packing), target, built)
             }
@@ -101,7 +107,7 @@ impl Job<'_> {
     fn write_ext4(
         &self,
         tree: &Tree,
-        contents: Held,
+        contents: Held<'_>,
         ext4: &Ext4,
         path: &Path,
         built: &mut Built,
@@ -136,6 +142,7 @@ impl Job<'_> {
             inodes: layout.inodes(),
             free_inodes: layout.free_inodes(),
             needs_kernel: None,
+            devices: Vec::new(),
         });
         Ok(())
     }
@@ -143,7 +150,7 @@ impl Job<'_> {
     fn write_erofs(
         &self,
         tree: &Tree,
-        contents: Held,
+        contents: Held<'_>,
         erofs: &Erofs,
         path: &Path,
         built: &mut Built,
@@ -208,15 +215,7 @@ impl Job<'_> {
         built.output_bytes = length;
         self.publish(output, path, built)?;
 
-        built.notes.count(Remark::XattrUnsupported, layout.dropped_xattrs());
-        built.filesystem = Some(Filesystem {
-            uuid,
-            block_size: layout.block_size(),
-            free_blocks: 0,
-            inodes: layout.inodes(),
-            free_inodes: 0,
-            needs_kernel: Some(layout.needs_kernel()),
-        });
+        describe_erofs(&layout, uuid, Vec::new(), built);
         Ok(())
     }
 
@@ -244,7 +243,7 @@ impl Job<'_> {
         &self,
         file: &File,
         path: &Path,
-        contents: Held,
+        contents: Held<'_>,
         done: u64,
         built: &mut Built,
         write: impl FnOnce(&mut dyn Output) -> Result<T, Error>,
@@ -252,7 +251,7 @@ impl Job<'_> {
         let fail = |cause| Error::Output { path: path.into(), cause };
         match contents {
             // The spool is dropped before the output is flushed: its pages must not be written to the disk.
-            Held::Spool(spool) => copying(file, &spool, |copier| {
+            Held::Spool(spool) | Held::Tarballs(spool, _) => copying(file, &spool, |copier| {
                 let mut output = FileOutput::new(file, copier, built.content_bytes, self.report).after(done);
                 let written = write(&mut output)?;
                 output.finish().map_err(fail)?;
@@ -295,6 +294,25 @@ impl Job<'_> {
         built.unkept = written.unkept;
         written.publish().map_err(|cause| Error::Output { path: path.into(), cause })
     }
+}
+
+/// Says what an EROFS filesystem has.
+pub(crate) fn describe_erofs(
+    layout: &erofs::Layout,
+    uuid: [u8; 16],
+    devices: Vec<Published>,
+    built: &mut Built,
+) {
+    built.notes.count(Remark::XattrUnsupported, layout.dropped_xattrs());
+    built.filesystem = Some(Filesystem {
+        uuid,
+        block_size: layout.block_size(),
+        free_blocks: 0,
+        inodes: layout.inodes(),
+        free_inodes: 0,
+        needs_kernel: Some(layout.needs_kernel()),
+        devices,
+    });
 }
 
 /// A tarball goes to a stream: what fails then is mostly the stream.

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::format::{SLOT, SUPERBLOCK_OFFSET, Superblock};
+use crate::format::{DEVICE_SLOT_SIZE, SLOT, SUPERBLOCK_OFFSET, Superblock};
+use crate::plan::devices::Device;
 use crate::plan::survey::{Data, Survey};
 use crate::pressed::Pressed;
 use crate::{BlockSize, Error, Options};
@@ -17,6 +18,8 @@ const SIZE_MIN: u64 = 4096;
 pub(crate) struct Placed {
     /// Where inodes are counted from.
     pub(crate) metadata: u64,
+    /// Where the table of devices starts, in bytes.
+    pub(crate) devices: u64,
     /// Where shared attributes start, in bytes.
     pub(crate) shared: u64,
     /// Behind the inodes: directories, texts of links, contents made here.
@@ -32,12 +35,15 @@ pub(crate) fn place(
     tree: &Tree,
     survey: &mut Survey,
     pressed: &Pressed,
+    devices: &[Device],
     options: &Options,
 ) -> Result<Placed, Error> {
     let size = options.block_size;
     let metadata = if pressed.is_empty() { 0 } else { pressed.end() };
     let start = metadata * u64::from(size.bytes());
     let mut packer = if pressed.is_empty() { Packer::new(size) } else { Packer::behind(metadata, size) };
+    // First, since slots lie at multiples of their length.
+    let table = packer.take(devices.len() as u64 * DEVICE_SLOT_SIZE, 0, true);
     let mut shared = None;
     for inode in &mut survey.inodes {
         let length = inode.length(size);
@@ -79,10 +85,12 @@ pub(crate) fn place(
     }
     // What mounts does not look at a device that is smaller than a page.
     next = next.max(SIZE_MIN / u64::from(size.bytes()));
-    if next > u32::MAX.into() {
-        return Err(Error::TooLarge { blocks: next, block_size: size.bytes() });
+    // Who puts all devices behind one another counts through.
+    let all = next + devices.iter().map(|device| device.blocks(size)).sum::<u64>();
+    if all > u32::MAX.into() {
+        return Err(Error::TooLarge { blocks: all, block_size: size.bytes() });
     }
-    Ok(Placed { metadata, shared: shared.unwrap_or_default(), own, contents, blocks: next })
+    Ok(Placed { metadata, devices: table, shared: shared.unwrap_or_default(), own, contents, blocks: next })
 }
 
 /// Whether the bytes of such a node are known here.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use erofs::{Sharing, Tails};
+use erofs::{Contents, Sharing, Tails};
 use ext4::{BlockSize, Headroom, Inodes, Label, Profile, Size};
 use pipeline::{Erofs, Ext4, Format, Packing};
 
@@ -31,8 +31,28 @@ pub(super) fn format(command: &Build, streamed: bool, epoch: Option<i64>) -> Res
         FormatKind::Erofs if streamed => {
             Err(Usage("an EROFS filesystem cannot be written front to back: name a file".into()))
         }
-        kind => of_kind(kind, &command.formats, epoch),
+        kind => {
+            let format = of_kind(kind, &command.formats, epoch)?;
+            command
+                .erofs_index
+                .as_ref()
+                .map_or(Ok(format.clone()), |directory| index(format, directory, command))
+        }
     }
+}
+
+/// The format of an index whose contents stay in tarballs.
+fn index(format: Format, directory: &Path, command: &Build) -> Result<Format, Usage> {
+    let Format::Erofs(mut erofs) = format else {
+        return Err(Usage("--erofs-index is for an EROFS filesystem: name the output .erofs".into()));
+    };
+    if !["512", "4096"].contains(&command.formats.common.block_size.as_str()) {
+        return Err(Usage("--erofs-index: an index has blocks of 512 bytes, as tarballs have".into()));
+    }
+    erofs.options.block_size = erofs::BlockSize::B512;
+    erofs.options.contents = Contents::OnDevices;
+    erofs.options.check().map_err(|error| Usage(format!("--erofs-index: {error}")))?;
+    Ok(Format::Erofs(Erofs { tarballs: Some(directory.into()), ..erofs }))
 }
 
 /// A format with what the arguments say of it.
@@ -144,6 +164,7 @@ fn erofs_options(args: &FormatArgs) -> Result<Erofs, Usage> {
         compress_exclude: args.compress_exclude.clone(),
         uuid: uuid(common)?,
         verity: common.verity,
+        tarballs: None,
     })
 }
 
