@@ -63,6 +63,10 @@ impl Dump<'_> {
             let pressed = count(|inode| matches!(inode.data, Data::Pressed { .. }));
             let blocks = placed.metadata - 1;
             writeln!(f, "compressed: {pressed} by {algorithm}, clusters in {blocks} blocks from 1")?;
+            if let Some((size, file)) = &layout.pressed.packed {
+                let (nid, blocks, start) = (placed.packed, file.blocks, file.start);
+                writeln!(f, "packed inode: {nid}, {size} bytes in clusters {blocks}@{start}")?;
+            }
         }
         writeln!(f, "features: compat {:#x}, incompat {:#x}", features.compat, features.incompat)?;
         writeln!(f, "time of small inodes: {}.{:09}", survey.epoch.seconds, survey.epoch.nanoseconds)?;
@@ -126,6 +130,9 @@ impl Dump<'_> {
             write!(f, ", compressed, {index} of index, {tail} inline")?;
             let clusters = file.extents.iter().map(|extent| if extent.plain { extent.blocks } else { 1 });
             write!(f, ", {} clusters {}@{}", clusters.sum::<u32>(), file.blocks, file.start)?;
+            if let Some(fragment) = file.fragment {
+                write!(f, ", {} packed from {}", fragment.length, fragment.at)?;
+            }
         }
         if let Data::Outside(Outside { device, block }) = inode.data {
             write!(f, " @{device}:{block}")?;

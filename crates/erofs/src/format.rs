@@ -89,6 +89,8 @@ pub(crate) const DEVICES_SINCE: Kernel = Kernel::new(5, 16);
 pub(crate) const TAILS_SINCE: Kernel = Kernel::new(5, 17);
 /// The first kernel that reads clusters which several files have.
 pub(crate) const DEDUPE_SINCE: Kernel = Kernel::new(6, 1);
+/// The first kernel that reads ends of files in one more inode.
+pub(crate) const FRAGMENTS_SINCE: Kernel = Kernel::new(6, 1);
 /// The first kernel that expands DEFLATE.
 pub(crate) const DEFLATE_SINCE: Kernel = Kernel::new(6, 6);
 /// The first kernel that expands Zstandard.
@@ -367,6 +369,8 @@ pub(crate) mod advise {
 
 /// The bit of [`MapHeader::clusterbits`] that makes the header the place of the whole file in the packed inode.
 pub(crate) const FRAGMENT_INODE: u8 = 0x80;
+/// The same bit of all eight bytes.
+pub(crate) const FRAGMENT_INODE_MARK: u64 = (FRAGMENT_INODE as u64) << 56;
 
 /// `Z_EROFS_LI_D0_CBLKCNT`: a distance that is none, but a number of blocks.
 pub(crate) const IS_BLOCKS: u16 = 0x800;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::format::{CLUSTERS_SINCE, DEDUPE_SINCE, DEVICES_SINCE, SMALL_BLOCKS_SINCE};
+use crate::format::{CLUSTERS_SINCE, DEDUPE_SINCE, DEVICES_SINCE, FRAGMENTS_SINCE, SMALL_BLOCKS_SINCE};
 use crate::{Algorithm, ClusterSize, Compression, Error};
 
 /// What the caller decides. Everything else follows from the tree.
@@ -63,7 +63,17 @@ impl Options {
             self.check_index()?;
             needs("contents on other devices", DEVICES_SINCE)?;
         }
-        let Some(Compression { algorithm, cluster }) = self.compression else { return Ok(()) };
+        if self.tails == Tails::Packed {
+            needs("ends of files that are compressed together", FRAGMENTS_SINCE)?;
+        }
+        let Some(Compression { algorithm, cluster }) = self.compression else {
+            return match self.tails {
+                Tails::Packed => {
+                    Err(Error::Option { what: "only ends of compressed files are compressed together" })
+                }
+                Tails::Inline | Tails::Blocks => Ok(()),
+            };
+        };
         match algorithm {
             Algorithm::Lz4 | Algorithm::Lz4hc(_) => {}
             Algorithm::Deflate(_) => needs("files compressed by DEFLATE", algorithm.since())?,
@@ -178,6 +188,9 @@ pub enum Tails {
     Inline,
     /// In blocks of their own: every file can be mapped directly (DAX) or cloned.
     Blocks,
+    /// Those of compressed files, and small files as a whole, behind one another in one more inode, where they are
+    /// compressed together: smaller still, and slower to read one by one. Others are inline. Linux 6.1.
+    Packed,
 }
 
 /// Where the contents of files lie.

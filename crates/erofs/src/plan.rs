@@ -12,8 +12,8 @@ pub(crate) mod xattrs;
 use tree::Tree;
 
 use crate::format::{
-    CHUNKS_SINCE, CLUSTERS_SINCE, DEDUPE_SINCE, DEVICES_SINCE, SMALL_BLOCKS_SINCE, TAILS_SINCE, compat,
-    incompat,
+    CHUNKS_SINCE, CLUSTERS_SINCE, DEDUPE_SINCE, DEVICES_SINCE, FRAGMENTS_SINCE, SMALL_BLOCKS_SINCE,
+    TAILS_SINCE, compat, incompat,
 };
 pub use crate::plan::devices::Device;
 use crate::plan::place::{Placed, place};
@@ -91,9 +91,9 @@ impl Layout {
         self.placed.blocks
     }
 
-    /// Inodes in all; none is free.
+    /// Inodes in all, the packed one among them; none is free.
     pub fn inodes(&self) -> u64 {
-        self.survey.inodes.len() as u64
+        self.survey.inodes.len() as u64 + u64::from(self.pressed.packed.is_some())
     }
 
     /// The devices beside the filesystem that contents lie on, in the order in which a kernel must be told of them.
@@ -116,6 +116,7 @@ impl Layout {
             (self.has_big_clusters(), CLUSTERS_SINCE),
             (self.has_tails(), TAILS_SINCE),
             (self.has_shared_clusters(), DEDUPE_SINCE),
+            (self.pressed.packed.is_some(), FRAGMENTS_SINCE),
         ];
         let used = since.into_iter().filter(|(used, _)| *used).map(|(_, kernel)| kernel);
         used.chain(self.algorithm().map(Algorithm::since)).max().unwrap_or(Kernel::FIRST)
@@ -173,7 +174,8 @@ impl Layout {
         if self.has_tails() {
             features.incompat |= incompat::ZTAILPACKING;
         }
-        if self.has_shared_clusters() {
+        // One bit for both.
+        if self.has_shared_clusters() || self.pressed.packed.is_some() {
             features.incompat |= incompat::DEDUPE;
         }
         features

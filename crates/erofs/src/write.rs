@@ -81,6 +81,7 @@ enum Item {
     /// Attributes of several files.
     Shared,
     Devices,
+    Packed,
 }
 
 impl Layout {
@@ -107,7 +108,7 @@ impl Layout {
     /// Inodes with all that lies behind them, and shared attributes, in the order of their places.
     fn write_metadata(&self, tree: &Tree, sink: &mut Sink<'_>) -> Result<(), Error> {
         let places = self.survey.shared.places(tree)?;
-        let mut order: Vec<(u64, Item)> = Vec::with_capacity(self.survey.inodes.len() + 2);
+        let mut order: Vec<(u64, Item)> = Vec::with_capacity(self.survey.inodes.len() + 3);
         let inodes = (0..).zip(&self.survey.inodes);
         order.extend(inodes.map(|(place, inode)| (self.at(inode), Item::Inode(place))));
         if self.survey.shared.length > 0 {
@@ -116,6 +117,9 @@ impl Layout {
         if !self.devices.is_empty() {
             order.push((self.placed.devices, Item::Devices));
         }
+        if self.pressed.packed.is_some() {
+            order.push((self.nid_at(self.placed.packed), Item::Packed));
+        }
         order.sort_unstable();
         let writer = inodes::Writer::new(self, tree, &places);
         for (at, item) in order {
@@ -123,6 +127,7 @@ impl Layout {
             match item {
                 Item::Inode(place) => writer.write(place, sink)?,
                 Item::Shared => xattrs::write_shared(at, &places, sink)?,
+                Item::Packed => sink.put(at, &inodes::packed(self))?,
                 Item::Devices => sink.put(at, &superblock::devices(self))?,
             }
         }
@@ -166,7 +171,11 @@ impl Layout {
 
     /// Where an inode lies, in bytes.
     pub(crate) fn at(&self, inode: &Inode) -> u64 {
-        self.placed.metadata * u64::from(self.block_size()) + inode.nid * SLOT
+        self.nid_at(inode.nid)
+    }
+
+    fn nid_at(&self, nid: u64) -> u64 {
+        self.placed.metadata * u64::from(self.block_size()) + nid * SLOT
     }
 
     /// The blocks of a file in chunks: `(first block of the file, blocks, first block of the filesystem)`.

@@ -30,7 +30,7 @@ impl Job<'_> {
 
         let fail = |cause| Error::Output { path: path.into(), cause };
         let output = Unpublished::create(path, layout.size()).map_err(fail)?;
-        self.fill(&output.file, path, Held::Spool(spool), 0, built, |out| {
+        self.fill(&output.file, path, Held::Spool(spool), (0, layout.size()), built, |out| {
             layout.write(tree, out).map_err(|error| match error {
                 erofs::Error::Io(cause) => fail(cause),
                 other => Error::Erofs(other),

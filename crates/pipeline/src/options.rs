@@ -217,6 +217,7 @@ impl Erofs {
         let tails = match tails {
             Tails::Inline => "inline",
             Tails::Blocks => "blocks",
+            Tails::Packed => "packed",
         };
         // A later option, so that builds without it keep their spelling.
         let sharing = match sharing {

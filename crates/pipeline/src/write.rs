@@ -123,7 +123,7 @@ impl Job<'_> {
             .then(|| Verity::plan(identity.verity_salt, layout.size(), options.block_size.bytes()));
         let length = verity.map_or(layout.size(), |verity| verity.length);
         let output = Unpublished::create(path, length).map_err(fail)?;
-        self.fill(&output.file, path, contents, 0, built, |out| {
+        self.fill(&output.file, path, contents, (0, built.content_bytes), built, |out| {
             layout.write(tree, out).map_err(|error| match error {
                 ext4::Error::Io(cause) => fail(cause),
                 other => Error::Ext4(other),
@@ -174,6 +174,8 @@ impl Job<'_> {
             share(tree, contents.held(), sharable, &candidates, threads, &mut pressed)
                 .map_err(Error::Spool)?;
         }
+        // Of files that are equal one is written.
+        let bytes = built.content_bytes.saturating_sub(pressed.shared_bytes());
         let (output, layout, pressed) = match options.compression {
             None => {
                 let layout = erofs::plan_pressed(tree, pressed, &options).map_err(Error::Erofs)?;
@@ -182,7 +184,6 @@ impl Job<'_> {
             Some(compression) => {
                 // The superblock's place is zero until all is written.
                 let output = Unpublished::create(path, BLOCK).map_err(fail)?;
-                let total = (self.report, built.content_bytes);
                 let scratch = scratch_directory(self.options, &Target::Path(path));
                 let done = press(
                     tree,
@@ -191,11 +192,12 @@ impl Job<'_> {
                     (&options, compression),
                     (candidates, pressed),
                     threads,
-                    total,
+                    (self.report, bytes),
                 );
                 let Done { pressed, bytes } = done.map_err(|fault| match fault {
                     Fault::Spool(cause) => Error::Spool(cause),
                     Fault::Output(cause) => fail(cause),
+                    Fault::Plan(cause) => Error::Erofs(cause),
                 })?;
                 built.scratch_bytes = built.scratch_bytes.max(contents.scratch_bytes());
                 let written = pressed.size();
@@ -204,7 +206,7 @@ impl Job<'_> {
                 (output, layout, bytes)
             }
         };
-        self.fill(&output.file, path, contents, pressed, built, |out| {
+        self.fill(&output.file, path, contents, (pressed, bytes), built, |out| {
             layout.write(tree, out).map_err(|error| match error {
                 erofs::Error::Io(cause) => fail(cause),
                 other => Error::Erofs(other),
@@ -238,13 +240,13 @@ impl Job<'_> {
     }
 
     /// Lets a format's writer write a file, and brings the contents to the places that it gives them. Of the contents
-    /// `done` bytes are there already.
+    /// `done` bytes are there already, of about `total`.
     pub(crate) fn fill<T>(
         &self,
         file: &File,
         path: &Path,
         contents: Held<'_>,
-        done: u64,
+        (done, total): (u64, u64),
         built: &mut Built,
         write: impl FnOnce(&mut dyn Output) -> Result<T, Error>,
     ) -> Result<T, Error> {
@@ -252,14 +254,14 @@ impl Job<'_> {
         match contents {
             // The spool is dropped before the output is flushed: its pages must not be written to the disk.
             Held::Spool(spool) | Held::Tarballs(spool, _) => copying(file, &spool, |copier| {
-                let mut output = FileOutput::new(file, copier, built.content_bytes, self.report).after(done);
+                let mut output = FileOutput::new(file, copier, total, self.report).after(done);
                 let written = write(&mut output)?;
                 output.finish().map_err(fail)?;
                 Ok(written)
             }),
             Held::Layers(outlines) => {
                 let mut runs = Vec::new();
-                let mut output = FileOutput::new(file, &mut runs, built.content_bytes, self.report);
+                let mut output = FileOutput::new(file, &mut runs, total, self.report);
                 let written = write(&mut output)?;
                 output.finish().map_err(fail)?;
                 let places = Places::new(file, self.image.manifest.layers.len(), runs).map_err(fail)?;

@@ -50,10 +50,19 @@ pub fn list(source: &(impl Source + ?Sized)) -> io::Result<Vec<Line>> {
 pub fn list_with(source: &(impl Source + ?Sized), devices: &[&dyn Source]) -> io::Result<Vec<Line>> {
     let superblock = superblock(source)?;
     ensure(superblock.devices.len() == devices.len(), || format!("{} devices", superblock.devices.len()))?;
-    let reader = Reader { source, devices, superblock: &superblock, clusters: RefCell::default() };
+    let mut reader = Reader {
+        source,
+        devices,
+        superblock: &superblock,
+        clusters: RefCell::default(),
+        packed: Vec::new(),
+        fragments: RefCell::default(),
+    };
+    reader.read_packed()?;
     let lines = reader.list()?;
+    reader.check_packed()?;
     let shares = reader.clusters.into_inner().values().any(|count| *count > 1);
-    ensure(shares == (superblock.incompatible & 0x20 != 0), || {
+    ensure((shares || superblock.packed.is_some()) == (superblock.incompatible & 0x20 != 0), || {
         "shared clusters, or the feature, alone".into()
     })?;
     Ok(lines)
@@ -65,6 +74,9 @@ struct Reader<'a, S: ?Sized> {
     superblock: &'a Superblock,
     /// By where clusters begin: how many files have them.
     clusters: RefCell<BTreeMap<u64, u64>>,
+    /// What the packed inode holds, and what of it files refer to: where it begins and ends.
+    packed: Vec<u8>,
+    fragments: RefCell<BTreeSet<(u64, u64)>>,
 }
 
 /// An inode as it lies there.
@@ -116,8 +128,9 @@ impl<S: Source + ?Sized> Reader<'_, S> {
             known.1 += 1;
             lines.push((path, nid, inode));
         }
-        ensure(names.len() as u64 == self.superblock.inodes, || {
-            format!("{} inodes, not {}", names.len(), self.superblock.inodes)
+        let inodes = names.len() as u64 + u64::from(self.superblock.packed.is_some());
+        ensure(inodes == self.superblock.inodes, || {
+            format!("{inodes} inodes, not {}", self.superblock.inodes)
         })?;
         for (nid, (path, count, links)) in &names {
             // A directory's own name counts, and its parent's in each that lies in it.

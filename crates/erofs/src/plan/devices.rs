@@ -82,3 +82,30 @@ pub(crate) fn used(tree: &Tree, devices: &[Device], size: BlockSize) -> Result<V
     all.retain(|_| is_used.next() == Some(true));
     Ok(all)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_in_whole_blocks() {
+        let device = |layer, length| Device { layer, tag: Box::default(), length };
+        let devices = [device(2, 10_239), device(5, 1024)];
+        for (layer, offset, length, found) in [
+            (2, 512, 1, Some((1, 1))),
+            (5, 0, 1024, Some((2, 0))),
+            (5, 512, 513, None),
+            // The last block is not whole.
+            (2, 9216, 512, Some((1, 18))),
+            (2, 9216, 513, None),
+            (2, 100, 10, None),
+            (3, 512, 10, None),
+            (2, u64::MAX - 511, 512, None),
+        ] {
+            let content = Content::Whole(Span { layer, offset, length });
+            let outside = outside(&devices, &content, BlockSize::B512);
+            let expected = found.map(|(device, block)| Outside { device, block });
+            assert_eq!(outside, expected, "{content:?}");
+        }
+    }
+}

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use crate::format::{DEVICE_SLOT_SIZE, SLOT, SUPERBLOCK_OFFSET, Superblock};
+use crate::format::{DEVICE_SLOT_SIZE, EXTENDED_SIZE, SLOT, SUPERBLOCK_OFFSET, Superblock};
 use crate::plan::devices::Device;
+use crate::plan::indexes;
 use crate::plan::survey::{Data, Survey};
 use crate::pressed::Pressed;
 use crate::{BlockSize, Error, Options};
@@ -22,6 +23,8 @@ pub(crate) struct Placed {
     pub(crate) devices: u64,
     /// Where shared attributes start, in bytes.
     pub(crate) shared: u64,
+    /// The number of the packed inode; 0 if there is none.
+    pub(crate) packed: u64,
     /// Behind the inodes: directories, texts of links, contents made here.
     pub(crate) own: u64,
     /// Behind these: contents of layers.
@@ -54,6 +57,13 @@ pub(crate) fn place(
         // Right behind the root, whose number is small only if it comes first.
         shared.get_or_insert_with(|| packer.take(survey.shared.length, 0, true));
     }
+    let packed = match &pressed.packed {
+        Some((size, _)) => {
+            let length = EXTENDED_SIZE + indexes::length(EXTENDED_SIZE, *size);
+            (packer.take(length, 0, false) - start) / SLOT
+        }
+        None => 0,
+    };
     let own = packer.next;
     let mut next = own;
     let mut take = |blocks: u64| {
@@ -90,7 +100,15 @@ pub(crate) fn place(
     if all > u32::MAX.into() {
         return Err(Error::TooLarge { blocks: all, block_size: size.bytes() });
     }
-    Ok(Placed { metadata, devices: table, shared: shared.unwrap_or_default(), own, contents, blocks: next })
+    Ok(Placed {
+        metadata,
+        devices: table,
+        shared: shared.unwrap_or_default(),
+        packed,
+        own,
+        contents,
+        blocks: next,
+    })
 }
 
 /// Whether the bytes of such a node are known here.

@@ -294,7 +294,11 @@ impl Surveyor<'_> {
         if file.is_plain() && flat.length(size) <= size.bytes().into() {
             return flat.data;
         }
-        let index = indexes::length(inode.fields() + u64::from(inode.xattrs), inode.size);
+        let behind = inode.fields() + u64::from(inode.xattrs);
+        let index = match file.is_fragment() {
+            true => indexes::fragment_length(behind),
+            false => indexes::length(behind, inode.size),
+        };
         let tail = file.end.map_or(0, |end| end.span.length);
         // The index of the largest file has fewer bytes than 32 bits count, and a tail is shorter than a block.
         Data::Pressed { index: index as u32, tail: tail as u16 }
@@ -323,7 +327,7 @@ impl Surveyor<'_> {
         }
         let inline = Inode { data: Data::Inline, ..*inode };
         let tail = inline.tail(size);
-        let wanted = content.is_none() || self.options.tails == Tails::Inline;
+        let wanted = content.is_none() || self.options.tails != Tails::Blocks;
         // The kernel reads a link's text behind the inode only if it is all there.
         let link = matches!(self.tree.node(inode.node).kind, Kind::Symlink(_));
         let fits = tail > 0 && inline.length(size) <= size.bytes().into();

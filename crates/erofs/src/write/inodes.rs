@@ -7,8 +7,8 @@ use zerocopy::IntoBytes;
 
 use crate::format::{
     CHUNK_BITS_MAX, CHUNK_FORMAT_INDEXES, ChunkIndex, FORMAT_EXTENDED, FORMAT_LAYOUT_SHIFT, InodeCompact,
-    InodeExtended, NULL_ADDRESS, S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG, S_IFSOCK, XATTR_ALIGN,
-    XATTR_HEADER_SIZE,
+    InodeExtended, LAYOUT_COMPRESSED, NULL_ADDRESS, S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG,
+    S_IFSOCK, XATTR_ALIGN, XATTR_HEADER_SIZE,
 };
 use crate::plan::devices::Outside;
 use crate::plan::indexes;
@@ -201,6 +201,32 @@ impl<'a> Writer<'a> {
         .as_bytes()
         .to_vec()
     }
+}
+
+/// The packed inode, with its index.
+pub(crate) fn packed(layout: &Layout) -> Vec<u8> {
+    let Some((size, file)) = &layout.pressed.packed else { return Vec::new() };
+    let epoch = layout.survey.epoch;
+    let mut bytes = InodeExtended {
+        format: (FORMAT_EXTENDED | (LAYOUT_COMPRESSED << FORMAT_LAYOUT_SHIFT)).into(),
+        xattr_icount: 0.into(),
+        mode: S_IFREG.into(),
+        reserved: 0.into(),
+        size: (*size).into(),
+        u: file.blocks.into(),
+        ino: (layout.inodes() as u32).into(),
+        uid: 0.into(),
+        gid: 0.into(),
+        mtime: epoch.seconds.into(),
+        mtime_nsec: epoch.nanoseconds.into(),
+        nlink: 1.into(),
+        reserved2: [0; 16],
+    }
+    .as_bytes()
+    .to_vec();
+    let algorithm = layout.algorithm().map_or(0, Algorithm::number);
+    indexes::encode(bytes.len() as u64, *size, algorithm, file, &mut bytes);
+    bytes
 }
 
 /// A device's number (`new_encode_dev`).

@@ -102,7 +102,7 @@ fn superblock(layout: &Layout) -> Superblock {
         dirblkbits: 0,
         xattr_prefix_count: 0,
         xattr_prefix_start: 0.into(),
-        packed_nid: 0.into(),
+        packed_nid: placed.packed.into(),
         xattr_filter_reserved: 0,
         reserved: [0; 23],
     }

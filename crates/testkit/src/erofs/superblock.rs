@@ -21,6 +21,8 @@ pub struct Superblock {
     pub label: Vec<u8>,
     /// Algorithms by bits, if what they want to know stands behind the superblock.
     pub algorithms: u16,
+    /// The number of the packed inode, if there is one.
+    pub packed: Option<u64>,
     /// Blocks of the devices beside it.
     pub devices: Vec<u64>,
     pub(super) metadata_at: u64,
@@ -57,7 +59,7 @@ pub fn superblock(source: &(impl Source + ?Sized)) -> io::Result<Superblock> {
     };
     ensure((incompatible & 8 != 0) != devices.is_empty(), || "devices, or the feature, alone".into())?;
     let table = if devices.is_empty() { 86..90 } else { 90..90 };
-    let zero = [&bytes[13..14], &bytes[table], &bytes[90..104], &bytes[104..128]];
+    let zero = [&bytes[13..14], &bytes[table], &bytes[90..96], &bytes[104..128]];
     ensure(zero.iter().all(|part| part.iter().all(|byte| *byte == 0)), || "unknown fields".into())?;
     ensure(bytes[79] == 0, || "label without an end".into())?;
     Ok(Superblock {
@@ -71,6 +73,7 @@ pub fn superblock(source: &(impl Source + ?Sized)) -> io::Result<Superblock> {
         uuid: bytes[48..64].try_into().map_err(io::Error::other)?,
         label: bytes[64..80].split(|byte| *byte == 0).next().unwrap_or_default().to_vec(),
         algorithms,
+        packed: Some(u64_at(&bytes, 96)).filter(|nid| *nid > 0),
         devices,
         metadata_at: u64::from(u32_at(&bytes, 40)) << block_bits,
         shared_at: u64::from(u32_at(&bytes, 44)) << block_bits,

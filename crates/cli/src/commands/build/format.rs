@@ -134,6 +134,7 @@ fn erofs_options(args: &FormatArgs) -> Result<Erofs, Usage> {
         for (given, name) in [
             (args.erofs_cluster_size.is_some(), "--erofs-cluster-size"),
             (!args.compress_exclude.is_empty(), "--compress-exclude"),
+            (args.fragments, "--fragments"),
         ] {
             if given {
                 return Err(Usage(format!("{name} says how contents are compressed: say --compress, too")));
@@ -153,7 +154,11 @@ fn erofs_options(args: &FormatArgs) -> Result<Erofs, Usage> {
             algorithm,
             cluster: args.erofs_cluster_size.unwrap_or(erofs::ClusterSize::for_kernel(args.erofs_min_kernel)),
         }),
-        tails: if args.no_inline { Tails::Blocks } else { Tails::Inline },
+        tails: match (args.no_inline, args.fragments) {
+            (true, _) => Tails::Blocks,
+            (_, true) => Tails::Packed,
+            (false, false) => Tails::Inline,
+        },
         sharing: if args.dedupe { Sharing::Files } else { Sharing::None },
         label: label.map_err(|error| Usage(format!("--label: {error}")))?,
         ..erofs::Options::default()
