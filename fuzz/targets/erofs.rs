@@ -15,8 +15,8 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use erofs::{
-    Algorithm, BlockSize, ClusterSize, Compression, Error, Kernel, Label, Options, Press, Pressed, SEGMENT,
-    Sharing, Tails,
+    Algorithm, BlockSize, ClusterSize, Compression, Contents, Error, Kernel, Label, Options, Press, Pressed,
+    SEGMENT, Sharing, Tails,
 };
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
@@ -79,9 +79,10 @@ fn check(tree: &Tree, options: &Options) {
     assert!(differences.is_empty(), "{}", differences.join("\n"));
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let is_read = options.compression.is_none_or(|compression| {
-        // By Debian 12's, which knows of no clusters that files share.
+        // By Debian 12's, which knows of no clusters that files share, nor of packed ends.
         matches!(compression.algorithm, Algorithm::Lz4 | Algorithm::Lz4hc(_))
             && options.sharing == Sharing::None
+            && options.tails != Tails::Packed
     });
     if is_read
         && options.block_size == BlockSize::B4096
@@ -124,8 +125,10 @@ fn press(tree: &Tree, options: &Options, memory: &mut Memory) -> Pressed {
     }
     let Some(compression) = options.compression else { return pressed };
     let mut press = Press::new(&compression, options);
-    for candidate in erofs::candidates(tree, options, |_| false).expect("the options were checked") {
-        if pressed.is_shared(candidate.node) {
+    let mut all = erofs::candidates(tree, options, |_| false).expect("the options were checked");
+    all.retain(|candidate| !pressed.is_shared(candidate.node));
+    for candidate in &all {
+        if pressed.packs(candidate) {
             continue;
         }
         let Kind::File(content) = &tree.node(candidate.node).kind else { unreachable!("it is a file") };
@@ -133,12 +136,24 @@ fn press(tree: &Tree, options: &Options, memory: &mut Memory) -> Pressed {
         let mut segments = bytes.chunks(SEGMENT as usize).peekable();
         while let Some(bytes) = segments.next() {
             let segment = press.press(bytes, segments.peek().is_none());
-            let Some(put) = pressed.add(&candidate, &segment) else { continue };
+            let Some(put) = pressed.add(candidate, &segment) else { continue };
             assert_eq!(put.tail.offset, memory.tails.len() as u64);
             memory.tails.extend(segment.tail());
             memory.bytes.resize(memory.bytes.len().max(put.clusters as usize + segment.bytes().len()), 0);
             memory.write(put.clusters, segment.bytes()).expect("memory takes everything");
         }
+    }
+    let packed = pressed.pack(&all).expect("there is less than 4 GiB");
+    for number in 0..packed.segments() {
+        let mut bytes = Vec::new();
+        for part in packed.segment(number) {
+            let Kind::File(content) = &tree.node(part.node).kind else { unreachable!("it is a file") };
+            bytes.extend(&contents::bytes_in(content)[part.start as usize..][..part.length as usize]);
+        }
+        let segment = press.press(&bytes, false);
+        let at = pressed.add_packed(&segment);
+        memory.bytes.resize(memory.bytes.len().max(at as usize + segment.bytes().len()), 0);
+        memory.write(at, segment.bytes()).expect("memory takes everything");
     }
     pressed
 }
@@ -150,7 +165,7 @@ fn share(tree: &Tree, options: &Options, pressed: &mut Pressed) {
         let Kind::File(content) = &tree.node(file.node).kind else { unreachable!("it is a file") };
         match *first.entry(contents::bytes_in(content)).or_insert(file.node) {
             node if node == file.node => {}
-            node => pressed.share(file.node, node),
+            node => pressed.share(&file, node),
         }
     }
 }
@@ -170,9 +185,10 @@ fn options(u: &mut Unstructured<'_>) -> Result<Options> {
     Ok(Options {
         min_kernel: *u.choose(&kernels)?.as_ref().expect("they are versions"),
         block_size: *u.choose(&[BlockSize::B4096, BlockSize::B512, BlockSize::B1024, BlockSize::B2048])?,
-        tails: *u.choose(&[Tails::Inline, Tails::Blocks])?,
+        tails: *u.choose(&[Tails::Inline, Tails::Packed, Tails::Blocks])?,
         sharing: *u.choose(&[Sharing::None, Sharing::Files])?,
         compression,
+        contents: Contents::Here,
         label: Label::parse(b"fuzz").expect("it is short"),
         uuid: u.arbitrary()?,
     })

@@ -1,16 +1,22 @@
-//! Real images as compressed EROFS filesystems, and as one in which equal files are there once: what a kernel shows is what
-//! it shows of the ext4 filesystem of the same image, wherever one begins to read.
+//! Real images as compressed EROFS filesystems, as one in which equal files are there once, and as an index of their
+//! layers: what a kernel shows is what it shows of the ext4 filesystem of the same image, wherever one begins to read.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
+#[path = "support/schema.rs"]
+mod schema;
+
 use std::ffi::OsStr;
-use std::fs::File;
+use std::fs::{self, File};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
+use testkit::erofs::Source;
 use testkit::judge::{Mount, fsck_erofs, source};
+use testkit::layout::Layout;
 use testkit::listing::{self, Kind};
+use testkit::tarball::{Tarball, header};
 use testkit::tools::{command, run};
 use testkit::{alike, corpus};
 
@@ -54,10 +60,11 @@ fn assert_same_pieces(left: &Path, right: &Path, lines: &[listing::Line]) {
 }
 
 /// All algorithms, what the oldest kernels read, and equal files once.
-const WAYS: [&[&str]; 5] = [
+const WAYS: [&[&str]; 6] = [
+    &["--compress", "lz4", "--fragments"],
     &["--compress", "lz4"],
     &["--compress", "lz4hc,3", "--erofs-min-kernel", "5.4"],
-    &["--compress", "zstd,1", "--dedupe", "--erofs-min-kernel", "6.10"],
+    &["--compress", "zstd,1", "--dedupe", "--fragments", "--erofs-min-kernel", "6.10"],
     &["--compress", "deflate,1", "--erofs-min-kernel", "6.6"],
     &["--dedupe"],
 ];
@@ -72,8 +79,9 @@ fn all_equal(is_meant: fn(&str) -> bool) {
         expected.retain(|line| line.path != b"lost+found");
         for options in WAYS {
             let erofs = build(image, scratch.path(), "rootfs.erofs", options);
-            if options == ["--dedupe"] || options[1].starts_with("lz4") {
-                // Debian 12's expands no other, and knows of no clusters that files share.
+            let is_read = options.get(1).is_none_or(|algorithm| algorithm.starts_with("lz4"));
+            if is_read && !options.contains(&"--fragments") {
+                // Debian 12's expands no other, and knows of no clusters that files share, nor of packed ends.
                 fsck_erofs(&erofs).unwrap();
             }
             let mounted = Mount::new(&erofs, "ro").unwrap();
@@ -106,9 +114,125 @@ fn others_in_every_way() {
 
 #[test]
 fn the_same_bytes_for_everybody() {
-    for options in
-        [&["--compress", "lz4", "--dedupe"][..], &["--compress", "zstd,1", "--erofs-min-kernel", "6.10"]]
-    {
+    for options in [
+        &["--compress", "lz4", "--dedupe", "--fragments"][..],
+        &["--compress", "zstd,1", "--erofs-min-kernel", "6.10"],
+    ] {
         alike::alike(Path::new(UNLADE), corpus::find("nginx").unwrap(), ".erofs", options).unwrap();
+    }
+}
+
+/// Builds an index of an image whose tarballs go to `layers`, and gives its path and the tarballs that it needs, each with
+/// whether it was there before.
+fn index(image: &str, place: &Path, name: &str, options: &[&str]) -> (PathBuf, Vec<(PathBuf, bool)>) {
+    let rootfs = place.join(name);
+    let mut build = command(UNLADE);
+    build.args(["build", image, "--json", "--erofs-min-kernel", "6.4", "--erofs-index"]);
+    build.arg(place.join("layers")).arg("--store").arg(place.join("store")).arg("-o").arg(&rootfs);
+    let summary: serde_json::Value = serde_json::from_slice(&run(build.args(options)).unwrap()).unwrap();
+    schema::conforms("build", &summary);
+    let devices = summary["filesystem"]["devices"].as_array().unwrap().iter();
+    let device = |device: &serde_json::Value| {
+        (PathBuf::from(device["path"].as_str().unwrap()), device["reused"].as_bool().unwrap())
+    };
+    (rootfs, devices.map(device).collect())
+}
+
+/// What the independent reader and a kernel see in an index.
+fn look(index: &Path, devices: &[(PathBuf, bool)]) -> [(&'static str, Vec<listing::Line>); 2] {
+    let paths: Vec<PathBuf> = devices.iter().map(|device| device.0.clone()).collect();
+    let files: Vec<File> = paths.iter().map(|path| File::open(path).unwrap()).collect();
+    let sources: Vec<&dyn Source> = files.iter().map(|file| file as &dyn Source).collect();
+    let read = testkit::erofs::list_with(&File::open(index).unwrap(), &sources).unwrap();
+    let mounted = Mount::with_devices(index, &paths).unwrap();
+    [("reader", read), ("kernel", listing::list(mounted.root()).unwrap())]
+}
+
+#[test]
+fn an_index_of_the_layers_shows_the_same() {
+    // Tarballs of one image are those of the next.
+    let scratch = tempfile::tempdir_in(corpus::target()).unwrap();
+    for image in corpus::IMAGES.iter().filter(|image| image.everyday) {
+        let ext4 = build(image, scratch.path(), "rootfs.ext4", &["--profile", "ro"]);
+        let ext4 = Mount::read_only(&ext4).unwrap();
+        let mut expected = listing::list(ext4.root()).unwrap();
+        expected.retain(|line| line.path != b"lost+found");
+        let (rootfs, devices) = index(&source(image), scratch.path(), "index.erofs", &["--threads", "1"]);
+        assert_eq!(image.name == "nginx", devices.iter().any(|device| device.1), "{}", image.name);
+        for (who, found) in look(&rootfs, &devices) {
+            let differences = listing::diff(&expected, &found);
+            assert!(differences.is_empty(), "{}: {who}:\n{}", image.name, differences.join("\n"));
+        }
+        // Again, from the tarballs, one of which is damaged.
+        if let Some((path, _)) = devices.first() {
+            let file = File::options().read(true).write(true).open(path).unwrap();
+            file.write_all_at(b"damage", 5).unwrap();
+        }
+        let (again, reused) = index(&source(image), scratch.path(), "again.erofs", &["--threads", "8"]);
+        assert!(fs::read(&again).unwrap() == fs::read(&rootfs).unwrap(), "{}", image.name);
+        assert!(reused.iter().skip(1).all(|device| device.1), "{reused:?}");
+        assert!(reused.first().is_none_or(|device| !device.1), "{reused:?}");
+        for (path, _) in &reused {
+            let said = run(command("sha256sum").arg(path)).unwrap();
+            assert!(path.file_stem().unwrap().as_bytes() == &said[..64], "{}", path.display());
+        }
+    }
+}
+
+/// What no tarball holds in whole blocks is in the index itself.
+#[test]
+fn an_index_holds_what_lies_nowhere_else() {
+    let mut sparse = header(b"sparse", b'S').gnu().set(483, b"00000020000\0");
+    for (place, (offset, length)) in [(700, 5), (4097, 1000), (8192, 0)].into_iter().enumerate() {
+        sparse = sparse.set(386 + 24 * place, format!("{offset:011o}\0{length:011o}\0").as_bytes());
+    }
+    let first = Tarball::new().file("a", b"a").file("empty", b"").file("gone", &[b'g'; 900]);
+    let first = first.sized(sparse, &[b'x'; 1005]).file("b", &[b'b'; 5000]);
+    // The last block is not filled.
+    let second = Tarball::new().file(".wh.gone", b"").file("c", &[b'c'; 512]).file("d", &[b'd'; 300_700]);
+    let mut second = second.0;
+    second.truncate(second.len() - 324);
+    let layout = Layout::new();
+    let image = layout.image("linux/amd64", &[&first.end(), &second]);
+    let image = layout.finish(&[image]);
+    let scratch = tempfile::tempdir_in(corpus::target()).unwrap();
+    let (rootfs, devices) = index(&image, scratch.path(), "index.erofs", &[]);
+    assert_eq!(devices.len(), 2);
+    let mut all = Vec::new();
+    for (who, found) in look(&rootfs, &devices) {
+        let names: Vec<_> =
+            found.iter().map(|line| String::from_utf8_lossy(&line.path).into_owned()).collect();
+        assert_eq!(names, ["", "a", "b", "c", "d", "empty", "sparse"], "{who}");
+        all.push(found);
+    }
+    assert!(listing::diff(&all[0], &all[1]).is_empty());
+    let tar = scratch.path().join("rootfs.tar");
+    let mut build = command(UNLADE);
+    build.args(["build", &image, "--store"]).arg(scratch.path().join("store")).arg("-o").arg(&tar);
+    run(&mut build).unwrap();
+    testkit::judge::unpack_tar(&tar, &scratch.path().join("unpacked")).unwrap();
+    let unpacked = listing::list(&scratch.path().join("unpacked")).unwrap();
+    assert!(listing::diff(&unpacked[1..], &all[0][1..]).is_empty());
+    // Nobody may have let go of what was copied out of it.
+    index(&image, scratch.path(), "again.erofs", &[]).1.iter().for_each(|device| assert!(device.1));
+}
+
+#[test]
+fn an_index_is_not_for_everything() {
+    let scratch = tempfile::tempdir_in(corpus::target()).unwrap();
+    for (options, says) in [
+        (&["-o", "x.erofs"][..], "blocks of other than 4096 bytes need Linux 6.4"),
+        (&["-o", "x.ext4", "--erofs-min-kernel", "6.4"], "is for an EROFS filesystem"),
+        (&["-o", "x.erofs", "--erofs-min-kernel", "6.4", "--compress", "lz4"], "cannot be compressed"),
+        (&["-o", "x.erofs", "--erofs-min-kernel", "6.4", "--dedupe"], "cannot be shared"),
+        (&["-o", "x.erofs", "--erofs-min-kernel", "6.4", "--block-size", "1024"], "blocks of 512 bytes"),
+        (&["-o", "x.erofs", "--erofs-min-kernel", "6.4", "--verity"], "cannot be used with"),
+    ] {
+        let image = source(corpus::find("init").unwrap());
+        let mut build = command(UNLADE);
+        build.args(["build", &image, "--erofs-index", "layers"]).args(options).current_dir(scratch.path());
+        let error = run(&mut build).unwrap_err().to_string();
+        assert!(error.contains(says), "{error}");
+        assert!(fs::read_dir(scratch.path()).unwrap().next().is_none());
     }
 }

@@ -130,6 +130,23 @@ fn it_boots_as_an_initramfs() {
 }
 
 #[test]
+fn it_boots_below_an_overlay() {
+    let (scratch, image) = (tempfile::tempdir().unwrap(), corpus::find("init").unwrap());
+    for options in [&[][..], &["--compress", "lz4", "--fragments"]] {
+        let rootfs = scratch.path().join("rootfs.erofs");
+        let mut build = tools::command(UNLADE);
+        build.args(["build", &judge::source(image), "--no-store"]).args(options).arg("-o").arg(&rootfs);
+        tools::run(&mut build).unwrap();
+        let before = listing::sha256(&rootfs).unwrap();
+        let console = boot::below_an_overlay(&rootfs, "/sbin/init").unwrap();
+        for said in [corpus::BOOTED, "root is overlay", "root is writable"] {
+            assert!(console.contains(said), "{said} is not in\n{console}");
+        }
+        assert_eq!(listing::sha256(&rootfs).unwrap(), before);
+    }
+}
+
+#[test]
 fn a_directory_by_a_user_without_rights() {
     // Everybody may enter it, as they may where a user of the command works.
     let scratch = tempfile::tempdir().unwrap();

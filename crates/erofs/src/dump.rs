@@ -5,6 +5,7 @@ use std::fmt;
 use tree::{Kind, Tree, escape};
 
 use crate::Layout;
+use crate::plan::devices::Outside;
 use crate::plan::survey::{Data, Inode};
 
 /// What [`Layout::dump`] returns: shows the layout as text.
@@ -52,10 +53,20 @@ impl Dump<'_> {
             count(|inode| inode.data == Data::Inline),
             count(|inode| matches!(inode.data, Data::Chunks(_))),
         )?;
+        for (number, device) in (1..).zip(&layout.devices) {
+            let outside = |inode: &&Inode| matches!(inode.data, Data::Outside(at) if at.device == number);
+            let (files, blocks) =
+                (survey.inodes.iter().filter(outside).count(), device.blocks(layout.options.block_size));
+            writeln!(f, "device {number}: {files} files in {blocks} blocks, {}", escape(&device.tag))?;
+        }
         if let Some(algorithm) = layout.algorithm() {
             let pressed = count(|inode| matches!(inode.data, Data::Pressed { .. }));
             let blocks = placed.metadata - 1;
             writeln!(f, "compressed: {pressed} by {algorithm}, clusters in {blocks} blocks from 1")?;
+            if let Some((size, file)) = &layout.pressed.packed {
+                let (nid, blocks, start) = (placed.packed, file.blocks, file.start);
+                writeln!(f, "packed inode: {nid}, {size} bytes in clusters {blocks}@{start}")?;
+            }
         }
         writeln!(f, "features: compat {:#x}, incompat {:#x}", features.compat, features.incompat)?;
         writeln!(f, "time of small inodes: {}.{:09}", survey.epoch.seconds, survey.epoch.nanoseconds)?;
@@ -119,6 +130,12 @@ impl Dump<'_> {
             write!(f, ", compressed, {index} of index, {tail} inline")?;
             let clusters = file.extents.iter().map(|extent| if extent.plain { extent.blocks } else { 1 });
             write!(f, ", {} clusters {}@{}", clusters.sum::<u32>(), file.blocks, file.start)?;
+            if let Some(fragment) = file.fragment {
+                write!(f, ", {} packed from {}", fragment.length, fragment.at)?;
+            }
+        }
+        if let Data::Outside(Outside { device, block }) = inode.data {
+            write!(f, " @{device}:{block}")?;
         }
         if inode.blocks(size) > 0 {
             write!(f, " {}@{}", inode.blocks(size), inode.start)?;

@@ -83,10 +83,14 @@ pub(crate) const FEATURES: [&[(u32, &str)]; 2] = [
 pub(crate) const CHUNKS_SINCE: Kernel = Kernel::new(5, 15);
 /// The first kernel that reads clusters of several blocks.
 pub(crate) const CLUSTERS_SINCE: Kernel = Kernel::new(5, 13);
+/// The first kernel that finds contents on more devices.
+pub(crate) const DEVICES_SINCE: Kernel = Kernel::new(5, 16);
 /// The first kernel that reads compressed ends of files behind inodes.
 pub(crate) const TAILS_SINCE: Kernel = Kernel::new(5, 17);
 /// The first kernel that reads clusters which several files have.
 pub(crate) const DEDUPE_SINCE: Kernel = Kernel::new(6, 1);
+/// The first kernel that reads ends of files in one more inode.
+pub(crate) const FRAGMENTS_SINCE: Kernel = Kernel::new(6, 1);
 /// The first kernel that expands DEFLATE.
 pub(crate) const DEFLATE_SINCE: Kernel = Kernel::new(6, 6);
 /// The first kernel that expands Zstandard.
@@ -256,6 +260,19 @@ pub(crate) const LAYOUT_CHUNKS: u16 = 4;
 pub(crate) const CHUNK_FORMAT_BITS: u32 = 0x1f;
 pub(crate) const CHUNK_FORMAT_INDEXES: u32 = 0x20;
 
+/// `struct erofs_inode_chunk_index`: the address of a chunk that says on which device.
+#[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned, Clone)]
+#[repr(C)]
+pub(crate) struct ChunkIndex {
+    pub(crate) startblk_hi: le::U16,
+    pub(crate) device_id: le::U16,
+    pub(crate) startblk_lo: le::U32,
+}
+
+pub(crate) const CHUNK_INDEX_SIZE: u64 = size_of::<ChunkIndex>() as u64;
+
+const _: () = assert!(CHUNK_INDEX_SIZE == 8 && offset_of!(ChunkIndex, startblk_lo) == 4);
+
 pub(crate) const S_IFIFO: u16 = 0o010_000;
 pub(crate) const S_IFCHR: u16 = 0o020_000;
 pub(crate) const S_IFDIR: u16 = 0o040_000;
@@ -352,6 +369,8 @@ pub(crate) mod advise {
 
 /// The bit of [`MapHeader::clusterbits`] that makes the header the place of the whole file in the packed inode.
 pub(crate) const FRAGMENT_INODE: u8 = 0x80;
+/// The same bit of all eight bytes.
+pub(crate) const FRAGMENT_INODE_MARK: u64 = (FRAGMENT_INODE as u64) << 56;
 
 /// `Z_EROFS_LI_D0_CBLKCNT`: a distance that is none, but a number of blocks.
 pub(crate) const IS_BLOCKS: u16 = 0x800;

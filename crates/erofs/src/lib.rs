@@ -5,8 +5,10 @@
 //! one, and shows it as text.
 //!
 //! With [`Options::compression`] contents come first: whoever has them lets a [`Press`] make clusters of the
-//! [`candidates()`], writes these where [`Pressed::add`] says, and hands that to [`plan_pressed()`]. With
-//! [`Options::sharing`] it looks before that which of the [`sharable()`] files are equal.
+//! [`candidates()`], writes these where [`Pressed::add`] says, and hands that to [`plan_pressed()`]. With [`Tails::Packed`] it
+//! does the same with what [`Pressed::pack`] says is packed. With
+//! [`Options::sharing`] it looks before that which of the [`sharable()`] files are equal. With [`Contents::OnDevices`]
+//! [`plan_index()`] leaves contents where they are.
 //!
 #![doc = include_str!("../../../docs/formats/erofs.md")]
 
@@ -17,6 +19,7 @@ mod dump;
 mod error;
 mod format;
 mod options;
+mod packed;
 mod parse;
 mod plan;
 mod press;
@@ -27,8 +30,9 @@ mod write;
 pub use compression::{Algorithm, ClusterSize, Compression};
 pub use dump::Dump;
 pub use error::Error;
-pub use options::{BlockSize, Kernel, Label, Options, Sharing, Tails};
-pub use plan::{Layout, plan, plan_pressed};
+pub use options::{BlockSize, Contents, Kernel, Label, Options, Sharing, Tails};
+pub use packed::{Packed, Part};
+pub use plan::{Device, Layout, plan, plan_index, plan_pressed};
 pub use press::{Press, SEGMENT, Segment};
 pub use pressed::{Candidate, Pressed, Put, candidates, sharable};
 pub use read::{Filesystem, Place, ReadError};

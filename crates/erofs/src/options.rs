@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::format::{CLUSTERS_SINCE, DEDUPE_SINCE, SMALL_BLOCKS_SINCE};
+use crate::format::{CLUSTERS_SINCE, DEDUPE_SINCE, DEVICES_SINCE, FRAGMENTS_SINCE, SMALL_BLOCKS_SINCE};
 use crate::{Algorithm, ClusterSize, Compression, Error};
 
 /// What the caller decides. Everything else follows from the tree.
@@ -21,6 +21,8 @@ pub struct Options {
     pub block_size: BlockSize,
     /// Where the ends of files lie.
     pub tails: Tails,
+    /// Where the contents of files lie.
+    pub contents: Contents,
     /// What files that are equal have in common.
     pub sharing: Sharing,
     /// How contents are compressed, if they are.
@@ -37,6 +39,7 @@ impl Default for Options {
             min_kernel: Kernel::DEFAULT,
             block_size: BlockSize::B4096,
             tails: Tails::Inline,
+            contents: Contents::Here,
             sharing: Sharing::None,
             compression: None,
             label: Label::default(),
@@ -56,7 +59,21 @@ impl Options {
         if self.block_size != BlockSize::B4096 {
             needs("blocks of other than 4096 bytes", SMALL_BLOCKS_SINCE)?;
         }
-        let Some(Compression { algorithm, cluster }) = self.compression else { return Ok(()) };
+        if self.contents == Contents::OnDevices {
+            self.check_index()?;
+            needs("contents on other devices", DEVICES_SINCE)?;
+        }
+        if self.tails == Tails::Packed {
+            needs("ends of files that are compressed together", FRAGMENTS_SINCE)?;
+        }
+        let Some(Compression { algorithm, cluster }) = self.compression else {
+            return match self.tails {
+                Tails::Packed => {
+                    Err(Error::Option { what: "only ends of compressed files are compressed together" })
+                }
+                Tails::Inline | Tails::Blocks => Ok(()),
+            };
+        };
         match algorithm {
             Algorithm::Lz4 | Algorithm::Lz4hc(_) => {}
             Algorithm::Deflate(_) => needs("files compressed by DEFLATE", algorithm.since())?,
@@ -72,6 +89,22 @@ impl Options {
             return Err(Error::Option { what: "only a filesystem with blocks of 4096 bytes is compressed" });
         }
         Ok(())
+    }
+}
+
+impl Options {
+    /// What cannot be wanted of a filesystem whose contents lie elsewhere as they are.
+    fn check_index(&self) -> Result<(), Error> {
+        let refused = [
+            (
+                self.block_size != BlockSize::B512,
+                "contents of tarballs lie at multiples of 512 bytes: only blocks of 512 bytes name them",
+            ),
+            (self.compression.is_some(), "contents that stay where they are cannot be compressed"),
+            (self.sharing != Sharing::None, "contents that stay where they are cannot be shared"),
+        ];
+        let first = refused.into_iter().find(|(is_wanted, _)| *is_wanted);
+        first.map_or(Ok(()), |(_, what)| Err(Error::Option { what }))
     }
 }
 
@@ -155,6 +188,19 @@ pub enum Tails {
     Inline,
     /// In blocks of their own: every file can be mapped directly (DAX) or cloned.
     Blocks,
+    /// Those of compressed files, and small files as a whole, behind one another in one more inode, where they are
+    /// compressed together: smaller still, and slower to read one by one. Others are inline. Linux 6.1.
+    Packed,
+}
+
+/// Where the contents of files lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Contents {
+    /// In the filesystem.
+    #[default]
+    Here,
+    /// Where they are: in tarballs, which are further devices ([`plan_index()`](crate::plan_index())). Linux 5.16.
+    OnDevices,
 }
 
 /// What files that are equal have in common. Who plans says which are: [`Pressed::share`](crate::Pressed::share).

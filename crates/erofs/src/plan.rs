@@ -1,6 +1,7 @@
 //! Planning: where everything goes, decided before a byte is written.
 
 pub(crate) mod chunks;
+pub(crate) mod devices;
 pub(crate) mod directories;
 pub(crate) mod indexes;
 mod limits;
@@ -11,12 +12,14 @@ pub(crate) mod xattrs;
 use tree::Tree;
 
 use crate::format::{
-    CHUNKS_SINCE, CLUSTERS_SINCE, DEDUPE_SINCE, SMALL_BLOCKS_SINCE, TAILS_SINCE, compat, incompat,
+    CHUNKS_SINCE, CLUSTERS_SINCE, DEDUPE_SINCE, DEVICES_SINCE, FRAGMENTS_SINCE, SMALL_BLOCKS_SINCE,
+    TAILS_SINCE, compat, incompat,
 };
+pub use crate::plan::devices::Device;
 use crate::plan::place::{Placed, place};
 use crate::plan::survey::{Data, Survey, survey};
 use crate::pressed::{File, Pressed};
-use crate::{Algorithm, BlockSize, Error, Kernel, Options};
+use crate::{Algorithm, BlockSize, Contents, Error, Kernel, Options};
 
 /// A filesystem that is not written yet: where each inode, name and byte goes.
 ///
@@ -25,6 +28,8 @@ use crate::{Algorithm, BlockSize, Error, Kernel, Options};
 pub struct Layout {
     pub(crate) options: Options,
     pub(crate) pressed: Pressed,
+    /// Those that contents lie on.
+    pub(crate) devices: Vec<Device>,
     pub(crate) survey: Survey,
     pub(crate) placed: Placed,
 }
@@ -49,10 +54,25 @@ pub fn plan(tree: &Tree, options: &Options) -> Result<Layout, Error> {
 
 /// Decides as [`plan()`] does where all goes that is not among the compressed contents, which have their places.
 pub fn plan_pressed(tree: &Tree, pressed: Pressed, options: &Options) -> Result<Layout, Error> {
+    plan_all(tree, pressed, &[], options)
+}
+
+/// Decides as [`plan()`] does where all goes that lies in whole blocks on none of the devices; of what does lie there
+/// the filesystem says where. Of the devices, each of another layer, it names those that it needs, in the order of their
+/// layers: [`Layout::devices`].
+///
+/// The options must have [`Contents::OnDevices`].
+pub fn plan_index(tree: &Tree, devices: &[Device], options: &Options) -> Result<Layout, Error> {
+    let options = Options { contents: Contents::OnDevices, ..options.clone() };
+    plan_all(tree, Pressed::new(&options, 0), devices, &options)
+}
+
+fn plan_all(tree: &Tree, pressed: Pressed, devices: &[Device], options: &Options) -> Result<Layout, Error> {
     options.check()?;
-    let mut survey = survey(tree, &pressed, options)?;
-    let placed = place(tree, &mut survey, &pressed, options)?;
-    Ok(Layout { options: options.clone(), pressed, survey, placed })
+    let devices = devices::used(tree, devices, options.block_size)?;
+    let mut survey = survey(tree, &pressed, &devices, options)?;
+    let placed = place(tree, &mut survey, &pressed, &devices, options)?;
+    Ok(Layout { options: options.clone(), pressed, devices, survey, placed })
 }
 
 impl Layout {
@@ -71,9 +91,14 @@ impl Layout {
         self.placed.blocks
     }
 
-    /// Inodes in all; none is free.
+    /// Inodes in all, the packed one among them; none is free.
     pub fn inodes(&self) -> u64 {
-        self.survey.inodes.len() as u64
+        self.survey.inodes.len() as u64 + u64::from(self.pressed.packed.is_some())
+    }
+
+    /// The devices beside the filesystem that contents lie on, in the order in which a kernel must be told of them.
+    pub fn devices(&self) -> &[Device] {
+        &self.devices
     }
 
     /// How many extended attributes were left out since EROFS has no number for their prefix: it knows
@@ -87,9 +112,11 @@ impl Layout {
         let since = [
             (self.options.block_size != BlockSize::B4096, SMALL_BLOCKS_SINCE),
             (self.has_chunks(), CHUNKS_SINCE),
+            (!self.devices.is_empty(), DEVICES_SINCE),
             (self.has_big_clusters(), CLUSTERS_SINCE),
             (self.has_tails(), TAILS_SINCE),
             (self.has_shared_clusters(), DEDUPE_SINCE),
+            (self.pressed.packed.is_some(), FRAGMENTS_SINCE),
         ];
         let used = since.into_iter().filter(|(used, _)| *used).map(|(_, kernel)| kernel);
         used.chain(self.algorithm().map(Algorithm::since)).max().unwrap_or(Kernel::FIRST)
@@ -124,7 +151,7 @@ impl Layout {
     }
 
     fn has_chunks(&self) -> bool {
-        self.survey.inodes.iter().any(|inode| matches!(inode.data, Data::Chunks(_)))
+        self.survey.inodes.iter().any(|inode| matches!(inode.data, Data::Chunks(_) | Data::Outside(_)))
     }
 
     pub(crate) fn features(&self) -> Features {
@@ -135,6 +162,9 @@ impl Layout {
         if self.has_chunks() {
             features.incompat |= incompat::CHUNKED_FILE;
         }
+        if !self.devices.is_empty() {
+            features.incompat |= incompat::DEVICE_TABLE;
+        }
         if self.algorithm().is_some() {
             features.incompat |= incompat::ZERO_PADDING;
         }
@@ -144,7 +174,8 @@ impl Layout {
         if self.has_tails() {
             features.incompat |= incompat::ZTAILPACKING;
         }
-        if self.has_shared_clusters() {
+        // One bit for both.
+        if self.has_shared_clusters() || self.pressed.packed.is_some() {
             features.incompat |= incompat::DEDUPE;
         }
         features

@@ -52,6 +52,8 @@ pub(crate) struct Tail {
 pub struct Segment {
     pub(crate) extents: Vec<Extent>,
     pub(crate) tail: Option<Tail>,
+    /// Bytes at its end that are to be packed, and are in no cluster.
+    pub(crate) left: u64,
     /// Its clusters: whole blocks.
     bytes: Vec<u8>,
 }
@@ -66,6 +68,11 @@ impl Segment {
     /// says. Mostly empty.
     pub fn tail(&self) -> &[u8] {
         self.tail.as_ref().map_or(&[], |tail| &tail.bytes)
+    }
+
+    /// Bytes at its end that are in no cluster: they are to be packed ([`Pressed::pack`](crate::Pressed::pack)).
+    pub fn left(&self) -> u64 {
+        self.left
     }
 
     /// Whether nothing of it is compressed.
@@ -104,6 +111,8 @@ pub struct Press {
     room: Vec<u8>,
     /// Whether ends of files may lie behind inodes.
     tails: bool,
+    /// Ends that are no longer are packed, as those are that do not fill a cluster; 0 if none are.
+    packed: usize,
 }
 
 impl Press {
@@ -113,6 +122,7 @@ impl Press {
             encoder: Encoder::new(compression.algorithm),
             room: vec![0; compression.cluster.bytes() as usize],
             tails: may_have_tails(options.min_kernel, options.tails),
+            packed: if options.tails == Tails::Packed { compression.cluster.bytes() as usize } else { 0 },
         }
     }
 
@@ -122,7 +132,17 @@ impl Press {
         self.encoder.begin();
         let (mut rest, mut failed) = (bytes, 0);
         while !rest.is_empty() {
+            // What could not be compressed so far may yet be an ordinary file.
+            let is_hopeless = !segment.extents.is_empty() && segment.is_plain();
+            if last && rest.len() <= self.packed && !is_hopeless {
+                segment.left = rest.len() as u64;
+                break;
+            }
             let Fitted { taken, made } = self.encoder.fit(rest, &mut self.room);
+            if last && self.packed > 0 && taken == rest.len() && made < self.room.len() {
+                segment.left = rest.len() as u64;
+                break;
+            }
             if last && self.tails && taken == rest.len() && self.end(rest, made, &mut segment) {
                 break;
             }

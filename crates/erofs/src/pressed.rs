@@ -7,7 +7,7 @@ use tree::{Content, Kind, NodeId, Span, Tree};
 use crate::format::CHUNKS_SINCE;
 use crate::plan::indexes;
 use crate::press::{BLOCK, Extent, SEGMENT, Segment, Tail, may_have_tails};
-use crate::{Error, Options, Tails};
+use crate::{ClusterSize, Error, Options, Tails};
 
 /// A file whose contents are to be compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +45,7 @@ pub fn candidates(
         return Ok(Vec::new());
     }
     // In fewer blocks than one there is nothing.
-    let tails = may_have_tails(options.min_kernel, options.tails);
+    let tails = may_have_tails(options.min_kernel, options.tails) || options.tails == Tails::Packed;
     let least = if tails { SIZE_MIN } else { BLOCK as u64 + 1 };
     let (mut seen, mut left) = (vec![false; tree.table_length()], vec![false; tree.table_length()]);
     let mut found = Vec::new();
@@ -100,6 +100,16 @@ pub(crate) struct File {
     pub(crate) blocks: u32,
     pub(crate) extents: Vec<Extent>,
     pub(crate) end: Option<End>,
+    pub(crate) fragment: Option<Fragment>,
+}
+
+/// The end of a file, or all of it, in the packed inode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Fragment {
+    /// Where it begins there, in bytes.
+    pub(crate) at: u64,
+    /// Bytes of the file.
+    pub(crate) length: u64,
 }
 
 /// The end of a file, to lie behind its inode.
@@ -122,6 +132,22 @@ pub struct Put {
 }
 
 impl File {
+    /// One without clusters yet, the first of which is to be at this block.
+    pub(crate) fn at(start: u32) -> File {
+        File { start, blocks: 0, extents: Vec::new(), end: None, fragment: None }
+    }
+
+    /// Takes the clusters of the next segment.
+    pub(crate) fn append(&mut self, segment: &Segment) {
+        self.blocks += (segment.bytes().len() / BLOCK) as u32;
+        self.extents.extend_from_slice(&segment.extents);
+    }
+
+    /// Whether all of it is in the packed inode.
+    pub(crate) fn is_fragment(&self) -> bool {
+        self.fragment.is_some() && self.extents.is_empty()
+    }
+
     /// Whether a cluster has several blocks.
     pub(crate) fn is_big(&self) -> bool {
         self.extents.iter().any(|extent| !extent.plain && extent.blocks > 1)
@@ -129,7 +155,9 @@ impl File {
 
     /// Whether it lies there as it is: in as many blocks as it would uncompressed.
     pub(crate) fn is_plain(&self) -> bool {
-        self.extents.iter().all(|extent| extent.plain) && self.end.is_none_or(|end| end.plain)
+        self.fragment.is_none()
+            && self.extents.iter().all(|extent| extent.plain)
+            && self.end.is_none_or(|end| end.plain)
     }
 }
 
@@ -137,10 +165,14 @@ impl File {
 #[derive(Debug, Clone)]
 pub struct Pressed {
     tails: Tails,
-    files: BTreeMap<NodeId, File>,
+    cluster: ClusterSize,
+    pub(crate) files: BTreeMap<NodeId, File>,
+    /// The packed inode: its bytes, and what became of them.
+    pub(crate) packed: Option<(u64, File)>,
     /// By files that are equal to another one: which.
     twins: BTreeMap<NodeId, NodeId>,
-    next: u64,
+    shared_bytes: u64,
+    pub(crate) next: u64,
     /// Where the next end of a file goes.
     tails_at: Span,
 }
@@ -150,13 +182,33 @@ impl Pressed {
     /// contents.
     pub fn new(options: &Options, tails_layer: u32) -> Pressed {
         let tails_at = Span { layer: tails_layer, offset: 0, length: 0 };
-        Pressed { tails: options.tails, files: BTreeMap::new(), twins: BTreeMap::new(), next: 1, tails_at }
+        Pressed {
+            tails: options.tails,
+            cluster: options.compression.map_or(ClusterSize::BLOCK, |compression| compression.cluster),
+            files: BTreeMap::new(),
+            packed: None,
+            twins: BTreeMap::new(),
+            shared_bytes: 0,
+            next: 1,
+            tails_at,
+        }
+    }
+
+    /// Whether all of a file is packed: no segment of it is needed.
+    pub fn packs(&self, candidate: &Candidate) -> bool {
+        self.tails == Tails::Packed && candidate.size <= self.cluster.bytes().into()
     }
 
     /// Says that a file holds the same bytes as another one, which itself is not said to be like a third: of both the
     /// blocks lie there once. It need not be a candidate any more.
-    pub fn share(&mut self, node: NodeId, other: NodeId) {
-        self.twins.insert(node, other);
+    pub fn share(&mut self, file: &Candidate, other: NodeId) {
+        self.twins.insert(file.node, other);
+        self.shared_bytes += file.size;
+    }
+
+    /// Bytes of files that are said to be like others.
+    pub fn shared_bytes(&self) -> u64 {
+        self.shared_bytes
     }
 
     /// Whether a file is said to be like another one.
@@ -180,26 +232,30 @@ impl Pressed {
         let clusters = self.next * BLOCK as u64;
         let blocks = segment.bytes().len() / BLOCK;
         // Checked when all is planned.
-        let new = File { start: self.next as u32, blocks: 0, extents: Vec::new(), end: None };
+        let new = File::at(self.next as u32);
         self.next += blocks as u64;
         let tail = Span { length: segment.tail().len() as u64, ..self.tails_at };
         self.tails_at.offset += tail.length;
         let file = self.files.entry(candidate.node).or_insert(new);
-        file.blocks += blocks as u32;
-        file.extents.extend_from_slice(&segment.extents);
+        file.append(segment);
+        file.fragment = (segment.left > 0).then_some(Fragment { at: 0, length: segment.left });
         file.end = segment.tail.as_ref().map(|&Tail { length, plain, .. }| End { length, plain, span: tail });
         Some(Put { clusters, tail })
     }
 
     /// Whether a file takes fewer bytes than without compression.
     fn is_worth(&self, candidate: &Candidate, segment: &Segment) -> bool {
+        if segment.left == candidate.size {
+            return true;
+        }
         let block = BLOCK as u64;
         let flat = match self.tails {
-            Tails::Inline => candidate.size,
+            Tails::Inline | Tails::Packed => candidate.size,
             Tails::Blocks => candidate.size.next_multiple_of(block),
         };
-        let pressed =
-            (segment.bytes().len() + segment.tail().len()) as u64 + indexes::length(0, candidate.size);
+        let pressed = (segment.bytes().len() + segment.tail().len()) as u64
+            + segment.left
+            + indexes::length(0, candidate.size);
         !segment.is_plain() && pressed < flat
     }
 
@@ -223,6 +279,6 @@ impl Pressed {
     }
 
     pub(crate) fn files(&self) -> impl Iterator<Item = &File> {
-        self.files.values()
+        self.files.values().chain(self.packed.iter().map(|(_, file)| file))
     }
 }

@@ -74,6 +74,16 @@ impl Sink<'_> {
     }
 }
 
+/// What lies among the metadata.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Item {
+    Inode(u32),
+    /// Attributes of several files.
+    Shared,
+    Devices,
+    Packed,
+}
+
 impl Layout {
     /// Writes the filesystem. `tree` must be the one that it was planned for, and `out` must read as zeros where
     /// nothing is put.
@@ -98,18 +108,27 @@ impl Layout {
     /// Inodes with all that lies behind them, and shared attributes, in the order of their places.
     fn write_metadata(&self, tree: &Tree, sink: &mut Sink<'_>) -> Result<(), Error> {
         let places = self.survey.shared.places(tree)?;
-        let mut order: Vec<(u64, Option<u32>)> = Vec::with_capacity(self.survey.inodes.len() + 1);
-        order.extend((0..).zip(&self.survey.inodes).map(|(place, inode)| (self.at(inode), Some(place))));
+        let mut order: Vec<(u64, Item)> = Vec::with_capacity(self.survey.inodes.len() + 3);
+        let inodes = (0..).zip(&self.survey.inodes);
+        order.extend(inodes.map(|(place, inode)| (self.at(inode), Item::Inode(place))));
         if self.survey.shared.length > 0 {
-            order.push((self.placed.shared, None));
+            order.push((self.placed.shared, Item::Shared));
+        }
+        if !self.devices.is_empty() {
+            order.push((self.placed.devices, Item::Devices));
+        }
+        if self.pressed.packed.is_some() {
+            order.push((self.nid_at(self.placed.packed), Item::Packed));
         }
         order.sort_unstable();
         let writer = inodes::Writer::new(self, tree, &places);
-        for (at, inode) in order {
+        for (at, item) in order {
             sink.pad(at)?;
-            match inode {
-                Some(inode) => writer.write(inode, sink)?,
-                None => xattrs::write_shared(at, &places, sink)?,
+            match item {
+                Item::Inode(place) => writer.write(place, sink)?,
+                Item::Shared => xattrs::write_shared(at, &places, sink)?,
+                Item::Packed => sink.put(at, &inodes::packed(self))?,
+                Item::Devices => sink.put(at, &superblock::devices(self))?,
             }
         }
         Ok(())
@@ -152,7 +171,11 @@ impl Layout {
 
     /// Where an inode lies, in bytes.
     pub(crate) fn at(&self, inode: &Inode) -> u64 {
-        self.placed.metadata * u64::from(self.block_size()) + inode.nid * SLOT
+        self.nid_at(inode.nid)
+    }
+
+    fn nid_at(&self, nid: u64) -> u64 {
+        self.placed.metadata * u64::from(self.block_size()) + nid * SLOT
     }
 
     /// The blocks of a file in chunks: `(first block of the file, blocks, first block of the filesystem)`.

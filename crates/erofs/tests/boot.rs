@@ -16,7 +16,7 @@ use common::{build, compressed};
 use testkit::boot;
 use testkit::tools::{command, run};
 use tree::Tree;
-use unlade_erofs::{Kernel, Options, Sharing};
+use unlade_erofs::{Kernel, Options, Sharing, Tails};
 
 /// Says what a mounted tree holds, in two lines that differ where anything does. Holes are read in part.
 const LOOK: &str = "
@@ -34,10 +34,13 @@ fn the_default_is_read_by_the_kernel_that_it_names() {
 
 #[test]
 fn so_is_what_is_compressed() {
-    for (algorithm, cluster, sharing) in
-        [("lz4", 65_536, Sharing::Files), ("lz4hc", 4096, Sharing::None), ("lz4", 1 << 20, Sharing::None)]
-    {
-        let options = Options { sharing, ..compressed(algorithm, cluster, "6.1") };
+    for (algorithm, cluster, sharing, tails) in [
+        ("lz4", 65_536, Sharing::Files, Tails::Inline),
+        ("lz4hc", 4096, Sharing::None, Tails::Inline),
+        ("lz4", 1 << 20, Sharing::None, Tails::Inline),
+        ("lz4", 65_536, Sharing::Files, Tails::Packed),
+    ] {
+        let options = Options { sharing, tails, ..compressed(algorithm, cluster, "6.1") };
         there_as_here(&compressible(), &options);
     }
 }

@@ -14,7 +14,7 @@ mod common;
 use common::zoo::{compressible, compressible_zoo, zoo};
 use common::{build, compressed};
 use tree::Tree;
-use unlade_erofs::{BlockSize, Options, Tails};
+use unlade_erofs::{BlockSize, Options, Sharing, Tails};
 
 /// Builds, lets all judges look, and says how large it is.
 fn check(tree: &Tree, options: &Options, needs: &str) -> u64 {
@@ -90,6 +90,32 @@ fn other_algorithms() {
     }
 }
 
+/// Ends of files, and small files, that are compressed together.
+#[test]
+fn packed() {
+    let tree = compressible();
+    for (algorithm, cluster, kernel, needs) in
+        [("lz4", 65_536, "6.1", "6.1"), ("lz4", 4096, "6.1", "6.1"), ("zstd", 1 << 20, "6.18", "6.10")]
+    {
+        let inline = compressed(algorithm, cluster, kernel);
+        let before = build(&tree, &inline).layout.size();
+        let options = Options { tails: Tails::Packed, ..inline };
+        let image = build(&tree, &options);
+        let size = image.layout.size();
+        eprintln!("{algorithm} {cluster}: {size} bytes, {before} with inline ends");
+        assert_eq!(image.layout.needs_kernel().to_string(), needs);
+        // In clusters of one block there is nothing to be won.
+        assert!(size < before || cluster == 4096, "{size} of {before}");
+        // Debian 12's `fsck.erofs` does not know the packed inode.
+        image.read(&tree);
+    }
+    let tree = compressible_zoo();
+    let options = compressed("lz4", 65_536, "6.1");
+    for sharing in [Sharing::None, Sharing::Files] {
+        build(&tree, &Options { tails: Tails::Packed, sharing, ..options.clone() }).read(&tree);
+    }
+}
+
 #[test]
 fn kernels_that_do_not_read_it() {
     for (algorithm, cluster, kernel, text) in [
@@ -102,6 +128,11 @@ fn kernels_that_do_not_read_it() {
         assert!(error.starts_with(text), "{error}");
         assert_eq!(unlade_erofs::plan(&Tree::default(), &options).unwrap_err().to_string(), error);
     }
+    let options = Options { tails: Tails::Packed, ..compressed("lz4", 4096, "5.19") };
+    let error = unlade_erofs::plan(&Tree::default(), &options).unwrap_err().to_string();
+    assert!(error.starts_with("ends of files that are compressed together need Linux 6.1"), "{error}");
+    let options = Options { compression: None, ..compressed("lz4", 4096, "6.18") };
+    assert!(unlade_erofs::plan(&Tree::default(), &Options { tails: Tails::Packed, ..options }).is_err());
     let options = Options { block_size: BlockSize::B512, ..compressed("lz4", 4096, "6.18") };
     assert!(unlade_erofs::plan(&Tree::default(), &options).is_err());
 }

@@ -15,7 +15,9 @@ use common::{Builder, build, device, newest, sizes};
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use tree::{Content, Kind, Metadata, Piece, Span, Time, Tree};
-use unlade_erofs::{Algorithm, BlockSize, ClusterSize, Compression, Kernel, Label, Options, Sharing, Tails};
+use unlade_erofs::{
+    Algorithm, BlockSize, ClusterSize, Compression, Contents, Kernel, Label, Options, Sharing, Tails,
+};
 
 #[derive(Debug, Clone)]
 enum What {
@@ -150,7 +152,8 @@ fn options() -> impl Strategy<Value = Options> {
             false => newest(block_size).min_kernel,
         };
         let label = Label::parse(b"random").unwrap();
-        Options { min_kernel, block_size, tails, sharing, compression: None, label, uuid }
+        let contents = Contents::Here;
+        Options { min_kernel, block_size, tails, contents, sharing, compression: None, label, uuid }
     })
 }
 
@@ -180,14 +183,25 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn compressed(items in items(), options in options(), (compression, min_kernel) in compression()) {
+    fn compressed(
+        items in items(),
+        options in options(),
+        (compression, min_kernel) in compression(),
+        packed: bool,
+    ) {
         let tree = tree_of(&items, 1);
         let sharing = if min_kernel == Kernel::FIRST { Sharing::None } else { options.sharing };
-        let options = Options { compression, min_kernel, sharing, block_size: BlockSize::B4096, ..options };
+        let tails = if min_kernel > Kernel::FIRST && packed { Tails::Packed } else { options.tails };
+        let block_size = BlockSize::B4096;
+        let options = Options { compression, min_kernel, sharing, tails, block_size, ..options };
         let image = build(&tree, &options);
         match compression.map(|compression| compression.algorithm) {
-            Some(Algorithm::Lz4 | Algorithm::Lz4hc(_)) if sharing == Sharing::None => image.check(&tree),
-            // Debian 12's `fsck.erofs` expands no others, and knows of no clusters that files share.
+            Some(Algorithm::Lz4 | Algorithm::Lz4hc(_))
+                if sharing == Sharing::None && tails != Tails::Packed =>
+            {
+                image.check(&tree)
+            }
+            // Debian 12's `fsck.erofs` expands no others, and knows of no clusters that files share, nor of packed ends.
             _ => image.read(&tree),
         };
     }

@@ -66,6 +66,11 @@ pub fn is_block_device(kind: FileType) -> bool {
     kind.is_block_device()
 }
 
+/// How long the sectors of a block device are, in bytes.
+pub fn sector(device: &File) -> io::Result<u32> {
+    Ok(rustix::fs::ioctl_blksszget(device)?)
+}
+
 /// Whether this name means this open file.
 pub fn is_named(file: &File, path: &Path) -> io::Result<bool> {
     let ours = file.metadata()?;

@@ -140,6 +140,11 @@ pub fn is_block_device(_: FileType) -> bool {
     false
 }
 
+/// How long the sectors of a block device are, in bytes: there are none.
+pub fn sector(_: &File) -> io::Result<u32> {
+    Err(ErrorKind::Unsupported.into())
+}
+
 /// Whether this name means this open file.
 pub fn is_named(file: &File, path: &Path) -> io::Result<bool> {
     let ours = Handle::from_file(file.try_clone()?)?;

@@ -12,6 +12,7 @@ pub mod compression;
 pub mod cpio;
 pub mod error;
 mod front;
+pub mod in_place;
 pub mod outline;
 pub mod read;
 pub mod split;
@@ -20,6 +21,7 @@ pub mod write;
 
 pub use compression::{Compression, Expander};
 pub use error::{Cap, Error, Place};
+pub use in_place::read_in_place;
 pub use outline::Outline;
 pub use read::{Layer, ReadOptions, read, read_until};
 pub use split::{Parts, split};

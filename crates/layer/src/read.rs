@@ -2,7 +2,7 @@
 //!
 //! This is the only place that knows how a layer spells a removal (image-spec `layer.md`, "Whiteouts").
 
-mod content;
+pub(crate) mod content;
 mod whiteout;
 mod xattr;
 

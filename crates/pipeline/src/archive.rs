@@ -104,12 +104,13 @@ impl Job<'_> {
         let fail = |cause| Error::Output { path: path.into(), cause };
         // An archive spells its zeros out, so nothing has to be zeroed before.
         let output = Unpublished::create(path, 0).map_err(fail)?;
-        let written = self.fill((&output.file, 0), path, contents, 0, built, |out| {
-            put(kind, tree, out).map_err(|error| match error {
-                layer::Error::Io { source, .. } => fail(source),
-                other => Error::Archive(other),
-            })
-        })?;
+        let written =
+            self.fill((&output.file, 0), path, contents, (0, built.content_bytes), built, |out| {
+                put(kind, tree, out).map_err(|error| match error {
+                    layer::Error::Io { source, .. } => fail(source),
+                    other => Error::Archive(other),
+                })
+            })?;
         note(written, built);
         self.publish(output, path, built)
     }

@@ -20,11 +20,12 @@ use crate::directory::Unkept;
 use crate::error::Error;
 use crate::event::Report;
 use crate::layers::{self, Contents};
-use crate::options::{Options, Target, check_target, may_place, scratch_directory};
+use crate::options::{Options, Target, check_target, may_place, scratch_directory, tarballs_directory};
 use crate::outlines::Outlines;
 use crate::pull;
 use crate::source::Source;
 use crate::spool::Spool;
+use crate::tarballs::Tarballs;
 use crate::write::{self, Held};
 
 /// An image's merged tree.
@@ -115,7 +116,14 @@ fn build_arriving(
             None => return done,
         }
     }
-    let contents = Contents::Keep(&scratch_directory(options, &target));
+    let scratch = scratch_directory(options, &target);
+    if let Some(directory) = tarballs_directory(options) {
+        let tarballs = Tarballs::new(directory, &scratch)?;
+        let contents = Contents::Stay(&tarballs);
+        let (merged, spool) = merge((store, arrivals), image, &options.layers, contents, report, |_| {})?;
+        return finish(&job, merged, Held::Tarballs(spool, tarballs), &mut target);
+    }
+    let contents = Contents::Keep(&scratch);
     let (merged, spool) = merge((store, arrivals), image, &options.layers, contents, report, |_| {})?;
     finish(&job, merged, Held::Spool(spool), &mut target)
 }
@@ -124,7 +132,7 @@ fn build_arriving(
 fn finish(
     job: &write::Job<'_>,
     merged: Merged,
-    contents: Held,
+    contents: Held<'_>,
     target: &mut Target<'_>,
 ) -> Result<Built, Error> {
     let Merged { mut tree, notes } = merged;

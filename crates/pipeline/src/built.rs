@@ -6,6 +6,7 @@ use hash::Digest;
 use tree::{Kind, Notes, Tree};
 
 use crate::directory::Unkept;
+use crate::tarballs::Published;
 
 /// What was built.
 #[derive(Debug, Clone)]
@@ -49,6 +50,8 @@ pub struct Filesystem {
     pub free_inodes: u64,
     /// The oldest Linux that reads it, where that depends on what is in it: an EROFS filesystem.
     pub needs_kernel: Option<erofs::Kernel>,
+    /// The tarballs that contents of an index stay in, as a kernel must be told of them.
+    pub devices: Vec<Published>,
 }
 
 /// Counts the names below the root and the bytes of contents.

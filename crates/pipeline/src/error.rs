@@ -102,6 +102,9 @@ pub enum LayerFault {
     /// The spool cannot be written.
     #[error("cannot write to the scratch directory")]
     Spool(#[source] io::Error),
+    /// The tarball that it expands to cannot be written.
+    #[error("cannot write the expanded layer")]
+    Tarball(#[source] io::Error),
     /// Its bytes, expanded, are not those that the config names.
     #[error("diff ID mismatch: expected {expected}, found {found}")]
     DiffId {

@@ -24,6 +24,7 @@ use crate::error::{Error, LayerFault};
 use crate::event::Report;
 use crate::output::{BUFFER, Gathering, Places};
 use crate::spool::Spool;
+use crate::tarballs::Tarballs;
 use reading::Reading;
 
 /// How many bytes all layers of an image may expand to together: four times what one may, so that many small
@@ -75,12 +76,14 @@ impl Default for Options {
 }
 
 /// What happens to the contents of files.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub(crate) enum Contents<'a> {
     /// They go to a spool in this directory.
     Keep(&'a Path),
     /// They go to their places.
     Place(&'a Places<'a>),
+    /// They stay in the layers' tarballs.
+    Stay(&'a Tarballs<'a>),
     /// Nobody will ask for them.
     Drop,
 }
@@ -104,7 +107,10 @@ pub(crate) fn read(
     mut each: impl FnMut(Layer) -> Result<(), Error>,
 ) -> Result<Spool, Error> {
     let tasks = tasks(image);
-    let spool = Spool::new(image.manifest.layers.len(), is_repeated(image));
+    let spool = match contents {
+        Contents::Stay(_) => Spool::with_tarballs(image.manifest.layers.len()),
+        _ => Spool::new(image.manifest.layers.len(), is_repeated(image)),
+    };
     let parallel = options.threads().min(tasks.len());
     let left = Mutex::new(tasks);
     let stop = AtomicBool::new(false);
@@ -226,11 +232,15 @@ fn read_task(
     spool: &Spool,
     shared: Shared<'_>,
 ) -> Result<Layer, Error> {
-    let oci::Layer { descriptor, diff_id } = task.layer;
+    let descriptor = task.layer.descriptor;
     let fail = |fault| Error::Layer { number: task.number, blob: descriptor.digest, fault: Box::new(fault) };
+    if let Contents::Stay(tarballs) = contents {
+        // An outline says of files where they lie in a content space, which these do not.
+        return tarballs.read(store, task, spool, shared);
+    }
     let (reading, blob) = Reading::start(store, task.number, task.layer, shared)?;
     let layer = match contents {
-        Contents::Drop => reading.run(blob, io::sink()),
+        Contents::Drop | Contents::Stay(_) => reading.run(blob, io::sink()),
         Contents::Place(places) => buffered(&reading, blob, Gathering::new(places.of_layer(task.number))),
         Contents::Keep(directory) => match spool.create(task.number, directory) {
             Ok(file) => buffered(&reading, blob, BufWriter::with_capacity(BUFFER, file)),
@@ -238,10 +248,7 @@ fn read_task(
         },
     };
     let layer = layer.map_err(fail)?;
-    // Only a saving for next time: a store that cannot be written to is no reason to fail.
-    if reading.verify_diff_id {
-        let _ = store.remember_diff_id(&descriptor.digest, diff_id);
-    }
+    reading.remember_diff_id(store);
     if !store.has_outline(&descriptor.digest) {
         let outline = Outline::of(&layer, &shared.options.read);
         let _ = store.remember_outline(&descriptor.digest, &outline.pack());

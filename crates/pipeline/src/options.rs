@@ -208,16 +208,23 @@ pub struct Erofs {
     pub uuid: Option<[u8; 16]>,
     /// What there is around it.
     pub frame: Frame,
+    /// Where the layers' tarballs go if contents stay in them ([`erofs::Contents::OnDevices`]).
+    pub tarballs: Option<PathBuf>,
 }
 
 impl Erofs {
     fn spelled(&self) -> String {
         // The identifier among the options is derived from this text. What else there is has a word here.
-        let erofs::Options { min_kernel, block_size, tails, sharing, compression, label, uuid: _ } =
+        let erofs::Options { min_kernel, block_size, tails, contents, sharing, compression, label, uuid: _ } =
             &self.options;
+        let contents = match contents {
+            erofs::Contents::Here => "",
+            erofs::Contents::OnDevices => " contents=layers",
+        };
         let tails = match tails {
             Tails::Inline => "inline",
             Tails::Blocks => "blocks",
+            Tails::Packed => "packed",
         };
         // A later option, so that builds without it keep their spelling.
         let sharing = match sharing {
@@ -231,7 +238,7 @@ impl Erofs {
             globs.for_each(|glob| compressed += &format!(" exclude={}", hex(glob.to_string().as_bytes())));
         }
         format!(
-            "min-kernel={min_kernel} block-size={} tails={tails}{sharing}{compressed} label={} uuid={}{}",
+            "min-kernel={min_kernel} block-size={} tails={tails}{contents}{sharing}{compressed} label={} uuid={}{}",
             block_size.bytes(),
             hex(label.as_bytes()),
             self.uuid.map_or("derived".into(), |uuid| hex(&uuid)),
@@ -294,9 +301,12 @@ pub(crate) fn check_target(options: &Options, image: &Image, target: &Target<'_>
 /// must not look like a filesystem before it is one, and the writer puts its mark last.
 pub(crate) fn may_place(options: &Options, target: &Target<'_>) -> Result<bool, Error> {
     match (&options.format, target) {
-        // Compressed contents have no place before they are compressed, nor files before it is known which are equal.
+        // Compressed contents have no place before they are compressed, nor files before it is known which are equal; others
+        // get none.
         (Format::Erofs(erofs), _)
-            if erofs.options.compression.is_some() || erofs.options.sharing != Sharing::None =>
+            if erofs.options.compression.is_some()
+                || erofs.options.sharing != Sharing::None
+                || erofs.tarballs.is_some() =>
         {
             Ok(false)
         }
@@ -306,6 +316,14 @@ pub(crate) fn may_place(options: &Options, target: &Target<'_>) -> Result<bool, 
             let device = Unpublished::check(path);
             device.map(|device| !device).map_err(|cause| Error::Output { path: path.to_path_buf(), cause })
         }
+    }
+}
+
+/// Where the layers' tarballs go, if contents stay in them.
+pub(crate) fn tarballs_directory(options: &Options) -> Option<&Path> {
+    match &options.format {
+        Format::Erofs(erofs) => erofs.tarballs.as_deref(),
+        _ => None,
     }
 }
 

@@ -47,13 +47,16 @@ pub(crate) struct Sender {
 impl Sender {
     /// A sender and the readers of as many pipes as asked for.
     pub(crate) fn with_readers<const N: usize>() -> (Sender, [Reader; N]) {
-        let mut targets = Vec::new();
-        let readers = [(); N].map(|()| {
-            let (sender, receiver) = sync_channel(QUEUE);
-            targets.push(sender);
-            Reader { receiver, chunk: None, position: 0, failed: false }
-        });
-        (Sender { pool: Arc::default(), targets }, readers)
+        let mut sender = Sender { pool: Arc::default(), targets: Vec::new() };
+        let readers = [(); N].map(|()| sender.reader());
+        (sender, readers)
+    }
+
+    /// The reader of one more pipe.
+    pub(crate) fn reader(&mut self) -> Reader {
+        let (target, receiver) = sync_channel(QUEUE);
+        self.targets.push(target);
+        Reader { receiver, chunk: None, position: 0, failed: false }
     }
 
     /// Sends all that `source` gives; an error is sent on as well. Gives up once a reader has left, and says

@@ -9,7 +9,7 @@ use std::io::{self, BufWriter, Write as _};
 use std::ops::Range;
 use std::path::Path;
 
-use erofs::{Candidate, Compression, Options, Press, Pressed, SEGMENT, Segment};
+use erofs::{Candidate, Compression, Options, Packed, Part, Press, Pressed, SEGMENT, Segment};
 use host::FileExt;
 use tree::{BLOCK, Kind, Span, Tree};
 
@@ -26,6 +26,8 @@ pub(crate) enum Fault {
     Spool(io::Error),
     /// The output's.
     Output(io::Error),
+    /// The tree's.
+    Plan(erofs::Error),
 }
 
 /// What contents became, and of how many bytes.
@@ -56,6 +58,8 @@ pub(crate) fn press(
     (report, total): (Report<'_>, u64),
 ) -> Result<Done, Fault> {
     candidates.retain(|candidate| !pressed.is_shared(candidate.node));
+    let all = candidates.clone();
+    candidates.retain(|candidate| !pressed.packs(candidate));
     let mut done = Done { pressed, bytes: 0 };
     // Ends of files wait with the contents.
     let tails = spool.create(spool.own_layer(), scratch).map_err(Fault::Spool)?;
@@ -75,7 +79,7 @@ pub(crate) fn press(
                 if let Some(put) = done.pressed.add(candidate, segment) {
                     tails.write_all(segment.tail()).map_err(Fault::Spool)?;
                     sink.put(put.clusters, segment.bytes()).map_err(Fault::Output)?;
-                    behind.pass(candidate, jobs[job].segment);
+                    behind.pass(candidate, jobs[job].segment, segment.left());
                 }
             }
             done.bytes += jobs[job].bytes;
@@ -84,6 +88,21 @@ pub(crate) fn press(
         },
     )?;
     tails.flush().map_err(Fault::Spool)?;
+    let packed = done.pressed.pack(&all).map_err(Fault::Plan)?;
+    in_order(
+        packed.segments() as usize,
+        threads,
+        || work.press(),
+        |press, segment| work.run_packed(press, &packed, segment as u64),
+        |_, made| {
+            let (segment, bytes) = made.map_err(Fault::Spool)?;
+            let at = done.pressed.add_packed(&segment);
+            sink.put(at, segment.bytes()).map_err(Fault::Output)?;
+            done.bytes += bytes;
+            report(Event::Write { done: done.bytes.min(total), total });
+            Ok(())
+        },
+    )?;
     sink.flush().map_err(Fault::Output)?;
     behind.release();
     Ok(done)
@@ -138,6 +157,25 @@ impl Work<'_> {
         (Press::new(&self.compression, self.options), Vec::new())
     }
 
+    /// Compresses a segment of the packed inode, and says how many bytes it had.
+    fn run_packed(
+        &self,
+        (press, bytes): &mut (Press, Vec<u8>),
+        packed: &Packed,
+        segment: u64,
+    ) -> io::Result<(Segment, u64)> {
+        bytes.clear();
+        for Part { node, start, length } in packed.segment(segment) {
+            let filled = bytes.len();
+            bytes.resize(filled + length as usize, 0);
+            if let Kind::File(content) = &self.tree.node(node).kind {
+                self.spool.read_content(content, start, &mut bytes[filled..])?;
+            }
+        }
+        // Its own end is in a block.
+        Ok((press.press(bytes, false), bytes.len() as u64))
+    }
+
     fn run(&self, (press, bytes): &mut (Press, Vec<u8>), job: &Job) -> io::Result<Vec<Segment>> {
         let press = |candidate: &Candidate| {
             let Kind::File(content) = &self.tree.node(candidate.node).kind else {
@@ -187,30 +225,35 @@ struct Behind<'a> {
 }
 
 impl Behind<'_> {
-    fn pass(&mut self, candidate: &Candidate, segment: u64) {
+    /// Of the segment `left` bytes at its end are still to be read.
+    fn pass(&mut self, candidate: &Candidate, segment: u64, left: u64) {
         // Of a file with holes only the first piece's place is known here.
         let Span { layer, offset, length } = candidate.source;
         let start = segment * SEGMENT;
-        if start >= length {
+        let end = candidate.size.min(start + SEGMENT) - left;
+        if start >= length.min(end) {
             return;
         }
-        let passed = Span { layer, offset: offset + start, length: (length - start).min(SEGMENT) };
+        let passed = Span { layer, offset: offset + start, length: length.min(end) - start };
         match &mut self.run {
             Some(run)
                 if run.layer == layer
                     && (run.offset + run.length).next_multiple_of(BLOCK) == passed.offset =>
             {
                 run.length = passed.offset + passed.length - run.offset;
-                if run.length < SEGMENT {
+                if run.length < SEGMENT && left == 0 {
                     return;
                 }
             }
             _ => {
                 self.release();
                 self.run = Some(passed);
-                return;
+                if left == 0 {
+                    return;
+                }
             }
         }
+        // What is left may begin in a block that nothing else begins in: no run goes across it.
         self.release();
     }
 

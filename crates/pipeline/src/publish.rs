@@ -113,9 +113,7 @@ impl Unpublished {
 /// How long the sectors of a block device are, in bytes. `None` for what is none, or not there.
 pub(crate) fn device_sector(path: &Path) -> io::Result<Option<u32>> {
     match fs::metadata(path) {
-        Ok(found) if found.file_type().is_block_device() => {
-            Ok(Some(rustix::fs::ioctl_blksszget(File::open(path)?)?))
-        }
+        Ok(found) if host::is_block_device(found.file_type()) => host::sector(&File::open(path)?).map(Some),
         _ => Ok(None),
     }
 }

@@ -44,7 +44,7 @@ pub(crate) fn share(
             for (file, digest) in files[jobs[job].clone()].iter().zip(digests?) {
                 match *first.entry((kind(file), digest)).or_insert(file.node) {
                     node if node == file.node => {}
-                    node => pressed.share(file.node, node),
+                    node => pressed.share(file, node),
                 }
             }
             Ok(())

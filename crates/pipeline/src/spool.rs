@@ -1,7 +1,7 @@
 //! Where the contents of layers lie between reading and writing.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, Write};
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -26,6 +26,22 @@ impl Spool {
     /// A spool for this many layers, empty, and for one that is made here.
     pub(crate) fn new(layers: usize, shared: bool) -> Spool {
         Spool { files: (0..=layers).map(|_| OnceLock::new()).collect(), shared }
+    }
+
+    /// A spool for this many layers, and for as many tarballs of theirs, of which nothing is ever let go.
+    pub(crate) fn with_tarballs(layers: usize) -> Spool {
+        Spool::new(2 * layers, true)
+    }
+
+    /// The number that the tarball of a layer has, in a spool with tarballs.
+    pub(crate) fn tarball_of(&self, layer: u32) -> u32 {
+        layer + (self.files.len() / 2) as u32
+    }
+
+    /// Takes in a file that lies elsewhere as that of a layer.
+    pub(crate) fn adopt(&self, layer: u32, file: File) -> io::Result<()> {
+        self.files.get(layer as usize).ok_or_else(missing)?.get_or_init(|| file);
+        Ok(())
     }
 
     /// The same, if contents may be asked for as often as one likes.
@@ -118,6 +134,13 @@ pub(crate) struct Writer<'a> {
 }
 
 impl Writer<'_> {
+    /// Lets go of what an earlier attempt wrote.
+    pub(crate) fn begin(&self) -> io::Result<()> {
+        let mut file = self.file;
+        file.set_len(0)?;
+        file.rewind()
+    }
+
     /// Writes at a place of the content space.
     pub(crate) fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         self.file.write_all_at(bytes, offset).map_err(|error| located(error, self.directory))

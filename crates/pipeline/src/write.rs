@@ -27,6 +27,7 @@ use crate::publish::Unpublished;
 use crate::reuse;
 use crate::share::share;
 use crate::spool::Spool;
+use crate::tarballs::{Published, Tarballs};
 
 /// What is built.
 pub(crate) struct Job<'a> {
@@ -38,32 +39,34 @@ pub(crate) struct Job<'a> {
 }
 
 /// Where the contents of a merged tree's files are.
-pub(crate) enum Held {
+pub(crate) enum Held<'a> {
     /// In a spool.
     Spool(Spool),
+    /// In tarballs, where they stay.
+    Tarballs(Spool, Tarballs<'a>),
     /// Still in the layers: outlines alone were merged.
     Layers(Outlines),
 }
 
-impl Held {
+impl Held<'_> {
     /// Bytes that wait in the scratch directory.
     pub(crate) fn scratch_bytes(&self) -> u64 {
         match self {
             Held::Spool(spool) => spool.bytes(),
-            Held::Layers(_) => 0,
+            Held::Tarballs(..) | Held::Layers(_) => 0,
         }
     }
 
     fn held(&self) -> &Spool {
         match self {
-            Held::Spool(spool) => spool,
+            Held::Spool(spool) | Held::Tarballs(spool, _) => spool,
             Held::Layers(_) => unreachable!("`may_place` says which outputs can be written from the layers"),
         }
     }
 
     pub(crate) fn spool(self) -> Spool {
         match self {
-            Held::Spool(spool) => spool,
+            Held::Spool(spool) | Held::Tarballs(spool, _) => spool,
             Held::Layers(_) => unreachable!("`may_place` says which outputs can be written from the layers"),
         }
     }
@@ -74,15 +77,18 @@ impl Job<'_> {
     pub(crate) fn write(
         &self,
         tree: &Tree,
-        contents: Held,
+        contents: Held<'_>,
         target: &mut Target<'_>,
         built: &mut Built,
     ) -> Result<(), Error> {
         match (&self.options.format, target) {
             (Format::Ext4(ext4), Target::Path(path)) => self.write_ext4(tree, contents, ext4, path, built),
-            (Format::Erofs(erofs), Target::Path(path)) => {
-                self.write_erofs(tree, contents, erofs, path, built)
-            }
+            (Format::Erofs(erofs), Target::Path(path)) => match contents {
+                Held::Tarballs(spool, tarballs) => {
+                    self.write_index(tree, (spool, tarballs), erofs, path, built)
+                }
+                contents => self.write_erofs(tree, contents, erofs, path, built),
+            },
             (Format::Tar(packing), target) => {
                 self.write_archive(tree, contents, (Kind::Tar, *packing), target, built)
             }
@@ -101,7 +107,7 @@ impl Job<'_> {
     fn write_ext4(
         &self,
         tree: &Tree,
-        contents: Held,
+        contents: Held<'_>,
         ext4: &Ext4,
         path: &Path,
         built: &mut Built,
@@ -119,12 +125,19 @@ impl Job<'_> {
         };
         let mut framed = self.frame(ext4.frame, inside, &identity)?;
         let output = Unpublished::create(path, framed.length).map_err(fail)?;
-        self.fill((&output.file, ext4.frame.start()), path, contents, 0, built, |out| {
-            layout.write(tree, out).map_err(|error| match error {
-                ext4::Error::Io(cause) => fail(cause),
-                other => Error::Ext4(other),
-            })
-        })?;
+        self.fill(
+            (&output.file, ext4.frame.start()),
+            path,
+            contents,
+            (0, built.content_bytes),
+            built,
+            |out| {
+                layout.write(tree, out).map_err(|error| match error {
+                    ext4::Error::Io(cause) => fail(cause),
+                    other => Error::Ext4(other),
+                })
+            },
+        )?;
         framed.write(&output.file, &identity, self.options.layers.threads()).map_err(fail)?;
         built.output_bytes = framed.length;
         self.publish(output, path, built)?;
@@ -139,6 +152,7 @@ impl Job<'_> {
             inodes: layout.inodes(),
             free_inodes: layout.free_inodes(),
             needs_kernel: None,
+            devices: Vec::new(),
         });
         Ok(())
     }
@@ -146,7 +160,7 @@ impl Job<'_> {
     fn write_erofs(
         &self,
         tree: &Tree,
-        contents: Held,
+        contents: Held<'_>,
         erofs: &Erofs,
         path: &Path,
         built: &mut Built,
@@ -170,6 +184,8 @@ impl Job<'_> {
             share(tree, contents.held(), sharable, &candidates, threads, &mut pressed)
                 .map_err(Error::Spool)?;
         }
+        // Of files that are equal one is written.
+        let bytes = built.content_bytes.saturating_sub(pressed.shared_bytes());
         let (output, layout, mut framed, pressed) = match options.compression {
             None => {
                 let layout = erofs::plan_pressed(tree, pressed, &options).map_err(Error::Erofs)?;
@@ -179,7 +195,6 @@ impl Job<'_> {
             Some(compression) => {
                 // The superblock's place is zero until all is written.
                 let output = Unpublished::create(path, start + BLOCK).map_err(fail)?;
-                let total = (self.report, built.content_bytes);
                 let scratch = scratch_directory(self.options, &Target::Path(path));
                 let done = press(
                     tree,
@@ -188,11 +203,12 @@ impl Job<'_> {
                     (&options, compression),
                     (candidates, pressed),
                     threads,
-                    total,
+                    (self.report, bytes),
                 );
                 let Done { pressed, bytes } = done.map_err(|fault| match fault {
                     Fault::Spool(cause) => Error::Spool(cause),
                     Fault::Output(cause) => fail(cause),
+                    Fault::Plan(cause) => Error::Erofs(cause),
                 })?;
                 built.scratch_bytes = built.scratch_bytes.max(contents.scratch_bytes());
                 let written = pressed.size();
@@ -202,7 +218,7 @@ impl Job<'_> {
                 (output, layout, framed, bytes)
             }
         };
-        self.fill((&output.file, start), path, contents, pressed, built, |out| {
+        self.fill((&output.file, start), path, contents, (pressed, bytes), built, |out| {
             layout.write(tree, out).map_err(|error| match error {
                 erofs::Error::Io(cause) => fail(cause),
                 other => Error::Erofs(other),
@@ -212,16 +228,7 @@ impl Job<'_> {
         built.output_bytes = framed.length;
         self.publish(output, path, built)?;
 
-        built.notes.count(Remark::XattrUnsupported, layout.dropped_xattrs());
-        built.filesystem = Some(Filesystem {
-            uuid,
-            size: layout.size(),
-            block_size: layout.block_size(),
-            free_blocks: 0,
-            inodes: layout.inodes(),
-            free_inodes: 0,
-            needs_kernel: Some(layout.needs_kernel()),
-        });
+        describe_erofs(&layout, uuid, Vec::new(), built);
         Ok(())
     }
 
@@ -243,13 +250,13 @@ impl Job<'_> {
     }
 
     /// Lets a format's writer write a file from `start` on, and brings the contents to the places that it gives them.
-    /// Of the contents `done` bytes are there already.
+    /// Of the contents `done` bytes are there already, of about `total`.
     pub(crate) fn fill<T>(
         &self,
         (file, start): (&File, u64),
         path: &Path,
-        contents: Held,
-        done: u64,
+        contents: Held<'_>,
+        (done, total): (u64, u64),
         built: &mut Built,
         write: impl FnOnce(&mut dyn Output) -> Result<T, Error>,
     ) -> Result<T, Error> {
@@ -257,8 +264,8 @@ impl Job<'_> {
         let direct = if self.reads_again() { None } else { Direct::open(file) };
         match contents {
             // The spool is dropped before the output is flushed: its pages must not be written to the disk.
-            Held::Spool(spool) => copying(file, &spool, direct, |copier| {
-                let output = FileOutput::new(file, copier, built.content_bytes, self.report);
+            Held::Spool(spool) | Held::Tarballs(spool, _) => copying(file, &spool, direct, |copier| {
+                let output = FileOutput::new(file, copier, total, self.report);
                 let mut output = output.starting_at(start).after(done);
                 let written = write(&mut output)?;
                 output.finish().map_err(fail)?;
@@ -266,7 +273,7 @@ impl Job<'_> {
             }),
             Held::Layers(outlines) => {
                 let mut runs = Vec::new();
-                let output = FileOutput::new(file, &mut runs, built.content_bytes, self.report);
+                let output = FileOutput::new(file, &mut runs, total, self.report);
                 let mut output = output.starting_at(start);
                 let written = write(&mut output)?;
                 output.finish().map_err(fail)?;
@@ -283,8 +290,8 @@ impl Job<'_> {
     /// Whether what was written is read before it is published, or is no filesystem's, whose contents lie in blocks.
     fn reads_again(&self) -> bool {
         let verity = match &self.options.format {
-            Format::Ext4(ext4) => ext4.verity,
-            Format::Erofs(erofs) => erofs.verity,
+            Format::Ext4(ext4) => ext4.frame.verity,
+            Format::Erofs(erofs) => erofs.frame.verity,
             Format::Tar(_) | Format::Cpio(_) | Format::Directory => return true,
         };
         verity || self.options.remember
@@ -313,6 +320,26 @@ impl Job<'_> {
         built.unkept = written.unkept;
         written.publish().map_err(|cause| Error::Output { path: path.into(), cause })
     }
+}
+
+/// Says what an EROFS filesystem has.
+pub(crate) fn describe_erofs(
+    layout: &erofs::Layout,
+    uuid: [u8; 16],
+    devices: Vec<Published>,
+    built: &mut Built,
+) {
+    built.notes.count(Remark::XattrUnsupported, layout.dropped_xattrs());
+    built.filesystem = Some(Filesystem {
+        uuid,
+        size: layout.size(),
+        block_size: layout.block_size(),
+        free_blocks: 0,
+        inodes: layout.inodes(),
+        free_inodes: 0,
+        needs_kernel: Some(layout.needs_kernel()),
+        devices,
+    });
 }
 
 /// A tarball goes to a stream: what fails then is mostly the stream.

@@ -83,6 +83,34 @@ pub fn initramfs(archive: &Path, init: &str) -> io::Result<String> {
 ///
 /// When the kernel is not there; the message says how to get it.
 pub fn script(disk: &Path, programs: &[&str], modules: &[&str], script: &str) -> io::Result<String> {
+    let work = format!("(\n{script}\n)\necho \"exit status $?\"\npoweroff -f\n");
+    let said = console_of_shell((disk, Writes::Keep), programs, modules, &work)?;
+    if said.contains("exit status 0") { Ok(said) } else { Err(io::Error::other(said)) }
+}
+
+/// Boots the EROFS file system in `rootfs`, which cannot be written, below one in memory that takes what is written
+/// (overlayfs), running `init`, until the guest powers off; returns what its console said.
+///
+/// # Panics
+///
+/// When the kernel is not there; the message says how to get it.
+pub fn below_an_overlay(rootfs: &Path, init: &str) -> io::Result<String> {
+    let work = format!(
+        "set -e\nmkdir -p /lower /layer /root\nmount -t erofs -o ro /dev/nvme0n1 /lower\n\
+         mount -t tmpfs layer /layer\nmkdir /layer/upper /layer/work\n\
+         mount -t overlay -o lowerdir=/lower,upperdir=/layer/upper,workdir=/layer/work overlay /root\n\
+         exec switch_root /root {init}\n"
+    );
+    console_of_shell((rootfs, Writes::Keep), &[], &["libcrc32c", "erofs", "overlay"], &work)
+}
+
+/// Lets the shell of an initramfs do something, as the guest's first process.
+fn console_of_shell(
+    disk: (&Path, Writes),
+    programs: &[&str],
+    modules: &[&str],
+    work: &str,
+) -> io::Result<String> {
     let scratch = tempfile::tempdir()?;
     let root = scratch.path().join("root");
     for directory in ["bin", "dev", "proc", "sys", "mnt"] {
@@ -104,7 +132,7 @@ pub fn script(disk: &Path, programs: &[&str], modules: &[&str], script: &str) ->
     }
     let init = format!(
         "#!/bin/sh\nexport PATH=/bin\n/bin/busybox --install -s /bin\nmount -t devtmpfs dev /dev\n\
-         mount -t proc proc /proc\n(\n{load}{script}\n)\necho \"exit status $?\"\npoweroff -f\n"
+         mount -t proc proc /proc\n{load}{work}"
     );
     fs::write(root.join("init"), init)?;
     fs::set_permissions(root.join("init"), fs::Permissions::from_mode(0o755))?;
@@ -112,8 +140,7 @@ pub fn script(disk: &Path, programs: &[&str], modules: &[&str], script: &str) ->
     let initramfs = scratch.path().join("initramfs");
     let pack = format!("cd {} && find . | cpio -o -H newc --quiet", root.display());
     fs::write(&initramfs, run(command("sh").args(["-c", &pack]))?)?;
-    let said = console(Some(Disk::new(disk, Writes::Keep)), "rdinit=/init", Some(&initramfs))?;
-    if said.contains("exit status 0") { Ok(said) } else { Err(io::Error::other(said)) }
+    console(Some(Disk::new(disk.0, disk.1)), "rdinit=/init", Some(&initramfs))
 }
 
 /// Starts the machine. It is emulated, so that this works wherever QEMU does.

@@ -1,7 +1,7 @@
 //! A reader of EROFS filesystems, written from the description of the format alone, to judge with: it is as strict as
 //! the strictest kernel, and shares nothing with the writer.
 //!
-//! It knows what a filesystem on one device has; compressed files are in `clusters`.
+//! Compressed files are in `clusters`.
 
 mod checksum;
 mod clusters;
@@ -43,11 +43,26 @@ impl Source for [u8] {
 /// Lists all that the filesystem holds, in byte order of the paths, as [`crate::listing::list`] lists a directory.
 /// Anything that is not as the format wants it is an error.
 pub fn list(source: &(impl Source + ?Sized)) -> io::Result<Vec<Line>> {
+    list_with(source, &[])
+}
+
+/// The same, of a filesystem that has some contents on these devices, and on no others.
+pub fn list_with(source: &(impl Source + ?Sized), devices: &[&dyn Source]) -> io::Result<Vec<Line>> {
     let superblock = superblock(source)?;
-    let reader = Reader { source, superblock: &superblock, clusters: RefCell::default() };
+    ensure(superblock.devices.len() == devices.len(), || format!("{} devices", superblock.devices.len()))?;
+    let mut reader = Reader {
+        source,
+        devices,
+        superblock: &superblock,
+        clusters: RefCell::default(),
+        packed: Vec::new(),
+        fragments: RefCell::default(),
+    };
+    reader.read_packed()?;
     let lines = reader.list()?;
+    reader.check_packed()?;
     let shares = reader.clusters.into_inner().values().any(|count| *count > 1);
-    ensure(shares == (superblock.incompatible & 0x20 != 0), || {
+    ensure((shares || superblock.packed.is_some()) == (superblock.incompatible & 0x20 != 0), || {
         "shared clusters, or the feature, alone".into()
     })?;
     Ok(lines)
@@ -55,9 +70,13 @@ pub fn list(source: &(impl Source + ?Sized)) -> io::Result<Vec<Line>> {
 
 struct Reader<'a, S: ?Sized> {
     source: &'a S,
+    devices: &'a [&'a dyn Source],
     superblock: &'a Superblock,
     /// By where clusters begin: how many files have them.
     clusters: RefCell<BTreeMap<u64, u64>>,
+    /// What the packed inode holds, and what of it files refer to: where it begins and ends.
+    packed: Vec<u8>,
+    fragments: RefCell<BTreeSet<(u64, u64)>>,
 }
 
 /// An inode as it lies there.
@@ -109,8 +128,9 @@ impl<S: Source + ?Sized> Reader<'_, S> {
             known.1 += 1;
             lines.push((path, nid, inode));
         }
-        ensure(names.len() as u64 == self.superblock.inodes, || {
-            format!("{} inodes, not {}", names.len(), self.superblock.inodes)
+        let inodes = names.len() as u64 + u64::from(self.superblock.packed.is_some());
+        ensure(inodes == self.superblock.inodes, || {
+            format!("{inodes} inodes, not {}", self.superblock.inodes)
         })?;
         for (nid, (path, count, links)) in &names {
             // A directory's own name counts, and its parent's in each that lies in it.
@@ -256,8 +276,15 @@ impl<S: Source + ?Sized> Reader<'_, S> {
                 }
                 4 => {
                     ensure(self.superblock.incompatible & 4 != 0, || "chunks without the feature".into())?;
-                    ensure(inode.u & !0x1f == 0, || format!("format of chunks {:#x}", inode.u))?;
-                    let chunk = block << inode.u;
+                    ensure(inode.u & !0x3f == 0, || format!("format of chunks {:#x}", inode.u))?;
+                    let chunk = block << (inode.u & 0x1f);
+                    ensure(chunk <= 1 << 30, || "a chunk that 32 bits do not count".into())?;
+                    if inode.u & 0x20 != 0 {
+                        let map = behind.next_multiple_of(8) + done / chunk * 8;
+                        take(&self.outside(&self.bytes(map, 8)?, done % chunk, length)?);
+                        done += length;
+                        continue;
+                    }
                     let map = behind.next_multiple_of(4) + done / chunk * 4;
                     match u32_at(&self.bytes(map, 4)?, 0) {
                         u32::MAX => None,
@@ -273,6 +300,18 @@ impl<S: Source + ?Sized> Reader<'_, S> {
             done += length;
         }
         Ok(())
+    }
+
+    /// Bytes of a chunk that lies on another device.
+    fn outside(&self, index: &[u8], within: u64, length: u64) -> io::Result<Vec<u8>> {
+        let (device, start) = (usize::from(u16_at(index, 2)), u64::from(u32_at(index, 4)));
+        ensure(u16_at(index, 0) == 0 && device > 0, || format!("index of a chunk {index:?}"))?;
+        let blocks = *self.superblock.devices.get(device - 1).ok_or_else(|| io::Error::other("a device"))?;
+        let at = start * self.block() + within;
+        ensure(at + length <= blocks * self.block(), || format!("{length} bytes at {at} of a device"))?;
+        let mut bytes = vec![0; length as usize];
+        self.devices[device - 1].read(at, &mut bytes)?;
+        Ok(bytes)
     }
 
     /// The names of a directory but its own and its parent's, with what they name and its type.

@@ -43,6 +43,24 @@ impl Mount {
         Ok(Self { point })
     }
 
+    /// Mounts the EROFS file system in `rootfs`, some of whose contents are in other files, each through a loop device.
+    pub fn with_devices(rootfs: &Path, devices: &[PathBuf]) -> io::Result<Self> {
+        let mut options = String::from("ro");
+        let mut loops = Vec::new();
+        for device in devices {
+            let said = run(command("losetup").args(["--read-only", "--show", "--find"]).arg(device))?;
+            let name = String::from_utf8_lossy(&said).trim().to_owned();
+            options += &format!(",device={name}");
+            loops.push(name);
+        }
+        let mounted = Self::new(rootfs, &options);
+        // A device that is in use goes when it no longer is.
+        for name in loops {
+            run(command("losetup").args(["--detach", &name]))?;
+        }
+        mounted
+    }
+
     /// Mounts `rootfs` so that looking changes nothing.
     pub fn read_only(rootfs: &Path) -> io::Result<Self> {
         Self::new(rootfs, "ro,noload")

@@ -55,6 +55,15 @@ pub(crate) struct Build {
     #[arg(long)]
     pub(crate) cache: bool,
 
+    /// Write an index: names and metadata alone. Contents stay in the layers, whose tarballs go to this directory, expanded
+    ///
+    /// Each is DIR/HEX.tar, named by its diff ID, made if it is not there, else verified: images share those of the layers
+    /// that they have in common. The index is an EROFS filesystem with blocks of 512 bytes; a kernel (Linux 6.4) is told of
+    /// the tarballs as of further devices, in the order that is printed. They must stay for as long as the index is used.
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath,
+          conflicts_with_all = ["verity", "verity_tree", "cache", "prefer_prebuilt"])]
+    pub(crate) erofs_index: Option<PathBuf>,
+
     /// Build even if the image holds not one file
     #[arg(long)]
     pub(crate) allow_empty: bool,
@@ -80,6 +89,7 @@ Examples:
   unlade build oci:./layout -o disk.ext4 --free 512M --no-journal
   unlade build nginx -o rootfs.erofs --erofs-min-kernel 5.10
   unlade build nginx -o rootfs.erofs --compress zstd,9 --erofs-min-kernel 6.10
+  unlade build nginx -o nginx.erofs --erofs-index layers --erofs-min-kernel 6.4
   unlade build docker-archive:app.tar -o - --format tar | tar -t
   unlade build debian:12 -o disk.raw --gpt --format erofs --verity
   unlade build oci:./initramfs -o initramfs.cpio.zst

@@ -110,6 +110,10 @@ pub(crate) struct ErofsArgs {
     #[arg(long)]
     pub(crate) no_inline: bool,
 
+    /// Compress small files, and the ends of others, together: smaller, and slower to read one by one (Linux 6.1)
+    #[arg(long, conflicts_with = "no_inline")]
+    pub(crate) fragments: bool,
+
     /// Store the blocks of equal files once; compressed ones need Linux 6.1
     #[arg(long)]
     pub(crate) dedupe: bool,

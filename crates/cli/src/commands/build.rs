@@ -2,6 +2,7 @@
 
 mod disk;
 mod format;
+mod mount;
 mod verity;
 
 use std::io::{self, IsTerminal};
@@ -188,6 +189,7 @@ fn summary(built: &Built, output: &Path, streamed: bool, seconds: f64) -> Vec<St
             filesystem.inodes,
             render::uuid(&filesystem.uuid),
         ));
+        lines.extend(mount::lines(&filesystem.devices, output));
     } else if let Some(filesystem) = &built.filesystem {
         lines.push(format!(
             "ext4 of {}, {} free, {} of {} inodes free, UUID {}",
@@ -284,6 +286,7 @@ fn summary_json(built: &Built, output: &Path, seconds: f64) -> Value {
             "inodes": filesystem.inodes,
             "freeInodes": filesystem.free_inodes,
             "needsKernel": filesystem.needs_kernel.map(|kernel| kernel.to_string()),
+            "devices": filesystem.devices.iter().map(mount::json).collect::<Vec<_>>(),
         })),
         "unkept": {
             "owners": built.unkept.owners,

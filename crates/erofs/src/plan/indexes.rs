@@ -12,10 +12,15 @@
 //! packs of 8 bytes for 2, the last one filled up with zeros
 //! the end of the file
 //! ```
+//!
+//! Of a file that is in the packed inode there is the header alone, which says where.
 
 use zerocopy::IntoBytes;
 
-use crate::format::{CLUSTER_HEAD, CLUSTER_NONHEAD, CLUSTER_PLAIN, IS_BLOCKS, MAP_ALIGN, MapHeader, advise};
+use crate::format::{
+    CLUSTER_HEAD, CLUSTER_NONHEAD, CLUSTER_PLAIN, FRAGMENT_INODE_MARK, IS_BLOCKS, MAP_ALIGN, MapHeader,
+    advise,
+};
 use crate::press::BLOCK;
 use crate::pressed::File;
 
@@ -66,10 +71,19 @@ pub(crate) fn length(behind: u64, size: u64) -> u64 {
     (at - behind) + HEADER + Packing::new(at, size.div_ceil(BLOCK as u64)).length()
 }
 
-/// The bytes of [`length`].
+/// Bytes behind an inode and its attributes, which end at `behind`, for the place of a file in the packed inode.
+pub(crate) fn fragment_length(behind: u64) -> u64 {
+    behind.next_multiple_of(MAP_ALIGN) - behind + HEADER
+}
+
+/// The bytes of [`length`], or of [`fragment_length`].
 pub(crate) fn encode(behind: u64, size: u64, algorithm: u8, file: &File, out: &mut Vec<u8>) {
     let at = behind.next_multiple_of(MAP_ALIGN);
     out.resize(out.len() + (at - behind) as usize, 0);
+    if let Some(fragment) = file.fragment.filter(|_| file.is_fragment()) {
+        out.extend_from_slice(&(fragment.at | FRAGMENT_INODE_MARK).to_le_bytes());
+        return;
+    }
     let slots = slots(file);
     debug_assert_eq!(slots.len() as u64, size.div_ceil(BLOCK as u64));
     let packing = Packing::new(at, slots.len() as u64);
@@ -79,14 +93,16 @@ pub(crate) fn encode(behind: u64, size: u64, algorithm: u8, file: &File, out: &m
         (advise::COMPACTED_2B, packing.dense > 0),
         (advise::BIG_PCLUSTERS, is_big),
         (advise::INLINE_PCLUSTER, file.end.is_some()),
+        (advise::FRAGMENT_PCLUSTER, file.fragment.is_some()),
     ] {
         flags |= if set { flag } else { 0 };
     }
-    // Shorter than a block.
-    let tail = file.end.map_or(0, |end| end.span.length) as u16;
+    // A tail is shorter than a block; or the two fields are one with 32 bits, which is enough: see `Pressed::pack`.
+    let tail = file.end.map_or(0, |end| end.span.length) as u32;
+    let place = file.fragment.map_or(tail << 16, |fragment| fragment.at as u32);
     let header = MapHeader {
-        reserved: 0.into(),
-        idata_size: tail.into(),
+        reserved: (place as u16).into(),
+        idata_size: ((place >> 16) as u16).into(),
         advise: flags.into(),
         algorithmtype: algorithm,
         clusterbits: 0,
@@ -173,6 +189,10 @@ fn slots(file: &File) -> Vec<Slot> {
     if let Some(end) = &file.end {
         // It has no block; as one that has it says it.
         ends_apart = put(end.length.into(), 1, end.plain);
+    }
+    if let Some(fragment) = file.fragment {
+        // No block of it is here.
+        ends_apart = put(fragment.length, 0, false);
     }
     if ends_apart {
         slots.push(Slot::Head { plain: true, offset: (at % BLOCK as u64) as u16, address });

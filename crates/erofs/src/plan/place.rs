@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use crate::format::{SLOT, SUPERBLOCK_OFFSET, Superblock};
+use crate::format::{DEVICE_SLOT_SIZE, EXTENDED_SIZE, SLOT, SUPERBLOCK_OFFSET, Superblock};
+use crate::plan::devices::Device;
+use crate::plan::indexes;
 use crate::plan::survey::{Data, Survey};
 use crate::pressed::Pressed;
 use crate::{BlockSize, Error, Options};
@@ -17,8 +19,12 @@ const SIZE_MIN: u64 = 4096;
 pub(crate) struct Placed {
     /// Where inodes are counted from.
     pub(crate) metadata: u64,
+    /// Where the table of devices starts, in bytes.
+    pub(crate) devices: u64,
     /// Where shared attributes start, in bytes.
     pub(crate) shared: u64,
+    /// The number of the packed inode; 0 if there is none.
+    pub(crate) packed: u64,
     /// Behind the inodes: directories, texts of links, contents made here.
     pub(crate) own: u64,
     /// Behind these: contents of layers.
@@ -32,12 +38,15 @@ pub(crate) fn place(
     tree: &Tree,
     survey: &mut Survey,
     pressed: &Pressed,
+    devices: &[Device],
     options: &Options,
 ) -> Result<Placed, Error> {
     let size = options.block_size;
     let metadata = if pressed.is_empty() { 0 } else { pressed.end() };
     let start = metadata * u64::from(size.bytes());
     let mut packer = if pressed.is_empty() { Packer::new(size) } else { Packer::behind(metadata, size) };
+    // First, since slots lie at multiples of their length.
+    let table = packer.take(devices.len() as u64 * DEVICE_SLOT_SIZE, 0, true);
     let mut shared = None;
     for inode in &mut survey.inodes {
         let length = inode.length(size);
@@ -48,6 +57,13 @@ pub(crate) fn place(
         // Right behind the root, whose number is small only if it comes first.
         shared.get_or_insert_with(|| packer.take(survey.shared.length, 0, true));
     }
+    let packed = match &pressed.packed {
+        Some((size, _)) => {
+            let length = EXTENDED_SIZE + indexes::length(EXTENDED_SIZE, *size);
+            (packer.take(length, 0, false) - start) / SLOT
+        }
+        None => 0,
+    };
     let own = packer.next;
     let mut next = own;
     let mut take = |blocks: u64| {
@@ -79,10 +95,20 @@ pub(crate) fn place(
     }
     // What mounts does not look at a device that is smaller than a page.
     next = next.max(SIZE_MIN / u64::from(size.bytes()));
-    if next > u32::MAX.into() {
-        return Err(Error::TooLarge { blocks: next, block_size: size.bytes() });
+    // Who puts all devices behind one another counts through.
+    let all = next + devices.iter().map(|device| device.blocks(size)).sum::<u64>();
+    if all > u32::MAX.into() {
+        return Err(Error::TooLarge { blocks: all, block_size: size.bytes() });
     }
-    Ok(Placed { metadata, shared: shared.unwrap_or_default(), own, contents, blocks: next })
+    Ok(Placed {
+        metadata,
+        devices: table,
+        shared: shared.unwrap_or_default(),
+        packed,
+        own,
+        contents,
+        blocks: next,
+    })
 }
 
 /// Whether the bytes of such a node are known here.

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use tree::{Content, Kind, NodeId, Span, Time, Tree, Visit};
 
 use crate::format::{
-    CHUNKS_SINCE, COMPACT_SIZE, EXTENDED_SIZE, LAYOUT_CHUNKS, LAYOUT_COMPRESSED, LAYOUT_INLINE, LAYOUT_PLAIN,
-    SLOT,
+    CHUNK_BITS_MAX, CHUNK_INDEX_SIZE, CHUNKS_SINCE, COMPACT_SIZE, EXTENDED_SIZE, LAYOUT_CHUNKS,
+    LAYOUT_COMPRESSED, LAYOUT_INLINE, LAYOUT_PLAIN, SLOT,
 };
 use crate::plan::chunks::{self, Stretch};
+use crate::plan::devices::{Device, Outside, outside};
 use crate::plan::limits::{check_content, check_device, check_link, invalid, limit};
 use crate::plan::xattrs::{self, Arranged, Counter, Shared};
 use crate::plan::{directories, indexes};
@@ -44,6 +45,8 @@ pub(crate) enum Data {
     Inline,
     /// In chunks of two to the power of so many bytes.
     Chunks(u8),
+    /// On another device, in chunks that are as long as can be.
+    Outside(Outside),
     /// In clusters. So many bytes behind the inode are their index, and so many the end of the file.
     Pressed { index: u32, tail: u16 },
 }
@@ -65,7 +68,7 @@ impl Inode {
         match self.data {
             Data::Plain => self.size.div_ceil(block),
             Data::Inline => self.size / block,
-            Data::Chunks(_) | Data::Pressed { .. } => 0,
+            Data::Chunks(_) | Data::Outside(_) | Data::Pressed { .. } => 0,
         }
     }
 
@@ -75,9 +78,16 @@ impl Inode {
             Data::Plain => 0,
             Data::Inline => self.tail(size),
             Data::Chunks(bits) => 4 * self.size.div_ceil(1 << bits),
+            Data::Outside(_) => self.gap() + CHUNK_INDEX_SIZE * self.size.div_ceil(1 << CHUNK_BITS_MAX),
             Data::Pressed { index, tail } => u64::from(index) + u64::from(tail),
         };
         self.fields() + u64::from(self.xattrs) + behind
+    }
+
+    /// Bytes before a map of chunks that says on which devices they lie.
+    pub(crate) fn gap(&self) -> u64 {
+        let at = self.fields() + u64::from(self.xattrs);
+        at.next_multiple_of(CHUNK_INDEX_SIZE) - at
     }
 
     /// Bytes of a compressed end, which must not lie in two blocks.
@@ -90,7 +100,7 @@ impl Inode {
         match self.data {
             Data::Plain => LAYOUT_PLAIN,
             Data::Inline => LAYOUT_INLINE,
-            Data::Chunks(_) => LAYOUT_CHUNKS,
+            Data::Chunks(_) | Data::Outside(_) => LAYOUT_CHUNKS,
             Data::Pressed { .. } => LAYOUT_COMPRESSED,
         }
     }
@@ -135,10 +145,16 @@ impl Survey {
 }
 
 /// Looks at every node of a tree and refuses what EROFS cannot hold.
-pub(crate) fn survey(tree: &Tree, pressed: &Pressed, options: &Options) -> Result<Survey, Error> {
+pub(crate) fn survey(
+    tree: &Tree,
+    pressed: &Pressed,
+    devices: &[Device],
+    options: &Options,
+) -> Result<Survey, Error> {
     let mut surveyor = Surveyor {
         tree,
         pressed,
+        devices,
         options,
         times: BTreeMap::new(),
         counter: Counter::default(),
@@ -163,6 +179,7 @@ pub(crate) fn survey(tree: &Tree, pressed: &Pressed, options: &Options) -> Resul
 struct Surveyor<'a> {
     tree: &'a Tree,
     pressed: &'a Pressed,
+    devices: &'a [Device],
     options: &'a Options,
     /// How many files that may have small inodes have a time.
     times: BTreeMap<Time, u64>,
@@ -277,7 +294,11 @@ impl Surveyor<'_> {
         if file.is_plain() && flat.length(size) <= size.bytes().into() {
             return flat.data;
         }
-        let index = indexes::length(inode.fields() + u64::from(inode.xattrs), inode.size);
+        let behind = inode.fields() + u64::from(inode.xattrs);
+        let index = match file.is_fragment() {
+            true => indexes::fragment_length(behind),
+            false => indexes::length(behind, inode.size),
+        };
         let tail = file.end.map_or(0, |end| end.span.length);
         // The index of the largest file has fewer bytes than 32 bits count, and a tail is shorter than a block.
         Data::Pressed { index: index as u32, tail: tail as u16 }
@@ -301,9 +322,12 @@ impl Surveyor<'_> {
             Kind::File(content) => Some(content),
             _ => None,
         };
+        if let Some(outside) = content.and_then(|content| outside(self.devices, content, size)) {
+            return Data::Outside(outside);
+        }
         let inline = Inode { data: Data::Inline, ..*inode };
         let tail = inline.tail(size);
-        let wanted = content.is_none() || self.options.tails == Tails::Inline;
+        let wanted = content.is_none() || self.options.tails != Tails::Blocks;
         // The kernel reads a link's text behind the inode only if it is all there.
         let link = matches!(self.tree.node(inode.node).kind, Kind::Symlink(_));
         let fits = tail > 0 && inline.length(size) <= size.bytes().into();
@@ -333,7 +357,7 @@ impl Surveyor<'_> {
                     self.out.runs.push(Run { source, inode: place, stretch, start: 0 });
                 }
             }
-            Data::Pressed { .. } => {}
+            Data::Pressed { .. } | Data::Outside(_) => {}
             Data::Chunks(bits) => {
                 for stretch in chunks::stretches(content, size, bits) {
                     let range = stretch.bytes(size);

@@ -6,9 +6,11 @@ use tree::{Content, Device, Kind, Tree};
 use zerocopy::IntoBytes;
 
 use crate::format::{
-    FORMAT_EXTENDED, FORMAT_LAYOUT_SHIFT, InodeCompact, InodeExtended, NULL_ADDRESS, S_IFBLK, S_IFCHR,
-    S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG, S_IFSOCK, XATTR_ALIGN, XATTR_HEADER_SIZE,
+    CHUNK_BITS_MAX, CHUNK_FORMAT_INDEXES, ChunkIndex, FORMAT_EXTENDED, FORMAT_LAYOUT_SHIFT, InodeCompact,
+    InodeExtended, LAYOUT_COMPRESSED, NULL_ADDRESS, S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG,
+    S_IFSOCK, XATTR_ALIGN, XATTR_HEADER_SIZE,
 };
+use crate::plan::devices::Outside;
 use crate::plan::indexes;
 use crate::plan::survey::{Data, Inode, pieces_in, time};
 use crate::plan::xattrs::{Arranged, Xattr, of};
@@ -52,6 +54,10 @@ impl<'a> Writer<'a> {
         if let Data::Chunks(bits) = inode.data {
             sink.put(at, &bytes)?;
             return self.write_map(place, inode, bits, at + bytes.len() as u64, sink);
+        }
+        if let Data::Outside(outside) = inode.data {
+            self.append_indexes(inode, outside, &mut bytes);
+            return Ok(sink.put(at, &bytes)?);
         }
         if let Some(file) = self.layout.pressed.file(inode.node) {
             if let Data::Pressed { .. } = inode.data {
@@ -115,6 +121,22 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
+    /// Where the chunks of a file begin that lies on another device.
+    fn append_indexes(&self, inode: &Inode, Outside { device, block }: Outside, bytes: &mut Vec<u8>) {
+        bytes.resize(bytes.len() + inode.gap() as usize, 0);
+        let blocks_of_chunk = 1 << (CHUNK_BITS_MAX - self.layout.options.block_size.bits());
+        for chunk in 0..inode.size.div_ceil(1 << CHUNK_BITS_MAX) {
+            // The plan looked that all of it lies on the device.
+            let startblk_lo = (u64::from(block) + chunk * blocks_of_chunk) as u32;
+            let index = ChunkIndex {
+                startblk_hi: 0.into(),
+                device_id: device.into(),
+                startblk_lo: startblk_lo.into(),
+            };
+            bytes.extend_from_slice(index.as_bytes());
+        }
+    }
+
     fn fields(&self, place: u32, inode: &Inode) -> Vec<u8> {
         let metadata = &self.tree.node(inode.node).metadata;
         let (file_type, u) = match &self.tree.node(inode.node).kind {
@@ -128,6 +150,9 @@ impl<'a> Writer<'a> {
         };
         let u = match inode.data {
             Data::Chunks(bits) => u32::from(bits - self.layout.options.block_size.bits()),
+            Data::Outside(_) => {
+                u32::from(CHUNK_BITS_MAX - self.layout.options.block_size.bits()) | CHUNK_FORMAT_INDEXES
+            }
             Data::Pressed { .. } => self.layout.pressed.file(inode.node).map_or(0, |file| file.blocks),
             Data::Plain | Data::Inline => u,
         };
@@ -176,6 +201,32 @@ impl<'a> Writer<'a> {
         .as_bytes()
         .to_vec()
     }
+}
+
+/// The packed inode, with its index.
+pub(crate) fn packed(layout: &Layout) -> Vec<u8> {
+    let Some((size, file)) = &layout.pressed.packed else { return Vec::new() };
+    let epoch = layout.survey.epoch;
+    let mut bytes = InodeExtended {
+        format: (FORMAT_EXTENDED | (LAYOUT_COMPRESSED << FORMAT_LAYOUT_SHIFT)).into(),
+        xattr_icount: 0.into(),
+        mode: S_IFREG.into(),
+        reserved: 0.into(),
+        size: (*size).into(),
+        u: file.blocks.into(),
+        ino: (layout.inodes() as u32).into(),
+        uid: 0.into(),
+        gid: 0.into(),
+        mtime: epoch.seconds.into(),
+        mtime_nsec: epoch.nanoseconds.into(),
+        nlink: 1.into(),
+        reserved2: [0; 16],
+    }
+    .as_bytes()
+    .to_vec();
+    let algorithm = layout.algorithm().map_or(0, Algorithm::number);
+    indexes::encode(bytes.len() as u64, *size, algorithm, file, &mut bytes);
+    bytes
 }
 
 /// A device's number (`new_encode_dev`).

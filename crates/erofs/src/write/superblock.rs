@@ -4,8 +4,8 @@ use zerocopy::IntoBytes;
 
 use crate::checksum::crc32c;
 use crate::format::{
-    DeflateConfiguration, Lz4Configuration, MAGIC, SUPERBLOCK_OFFSET, Superblock, ZSTD_WINDOW_BITS_MIN,
-    ZstdConfiguration,
+    DEVICE_SLOT_SIZE, DeflateConfiguration, DeviceSlot, Lz4Configuration, MAGIC, SUPERBLOCK_OFFSET,
+    Superblock, ZSTD_WINDOW_BITS_MIN, ZstdConfiguration,
 };
 use crate::plan::survey::Inode;
 use crate::press::WINDOW_BITS;
@@ -21,6 +21,25 @@ pub(crate) fn write(layout: &Layout, block: &mut [u8], at: u64) {
     covered[size_of::<Superblock>()..][..configuration.len()].copy_from_slice(&configuration);
     superblock.checksum = crc32c(covered).into();
     covered[..size_of::<Superblock>()].copy_from_slice(superblock.as_bytes());
+}
+
+/// The table of devices. Their blocks are counted behind the filesystem's, for who puts all behind one another.
+pub(crate) fn devices(layout: &Layout) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(layout.devices.len() * DEVICE_SLOT_SIZE as usize);
+    let mut start = layout.placed.blocks;
+    for device in &layout.devices {
+        let blocks = device.blocks(layout.options.block_size);
+        // Together they have fewer than 32 bits count: the plan looked.
+        let slot = DeviceSlot {
+            tag: device.padded_tag(),
+            blocks: (blocks as u32).into(),
+            uniaddr: (start as u32).into(),
+            reserved: [0; 56],
+        };
+        bytes.extend_from_slice(slot.as_bytes());
+        start += blocks;
+    }
+    bytes
 }
 
 /// What the algorithm wants to know: the length of it, and it.
@@ -74,12 +93,16 @@ fn superblock(layout: &Layout) -> Superblock {
             Some(algorithm) if layout.has_configurations() => (1 << algorithm.number()).into(),
             _ => 0.into(),
         },
-        extra_devices: 0.into(),
-        devt_slotoff: 0.into(),
+        // The plan looked that both are small.
+        extra_devices: (layout.devices.len() as u16).into(),
+        devt_slotoff: match layout.devices.len() {
+            0 => 0.into(),
+            _ => ((placed.devices / DEVICE_SLOT_SIZE) as u16).into(),
+        },
         dirblkbits: 0,
         xattr_prefix_count: 0,
         xattr_prefix_start: 0.into(),
-        packed_nid: 0.into(),
+        packed_nid: placed.packed.into(),
         xattr_filter_reserved: 0,
         reserved: [0; 23],
     }

@@ -114,14 +114,13 @@ fn press(tree: &Tree, options: &Options, disk: &mut Disk) -> Pressed {
         for file in sharable(tree, options) {
             match *first.entry(file.source).or_insert(file.node) {
                 node if node == file.node => {}
-                node => pressed.share(file.node, node),
+                node => pressed.share(&file, node),
             }
         }
     }
-    for candidate in candidates(tree, options, |_| false).unwrap() {
-        if pressed.is_shared(candidate.node) {
-            continue;
-        }
+    let mut all = candidates(tree, options, |_| false).unwrap();
+    all.retain(|candidate| !pressed.is_shared(candidate.node));
+    for candidate in all.iter().filter(|candidate| !pressed.packs(candidate)).copied().collect::<Vec<_>>() {
         let Kind::File(content) = &tree.node(candidate.node).kind else { unreachable!() };
         let bytes = contents::bytes_in(content);
         let mut segments = bytes.chunks(SEGMENT as usize).peekable();
@@ -134,6 +133,17 @@ fn press(tree: &Tree, options: &Options, disk: &mut Disk) -> Pressed {
                 disk.write(put.clusters, segment.bytes()).unwrap();
             }
         }
+    }
+    let packed = pressed.pack(&all).unwrap();
+    for number in 0..packed.segments() {
+        let mut bytes = Vec::new();
+        for part in packed.segment(number) {
+            let Kind::File(content) = &tree.node(part.node).kind else { unreachable!() };
+            bytes.extend(&contents::bytes_in(content)[part.start as usize..][..part.length as usize]);
+        }
+        assert!(bytes.len() as u64 <= SEGMENT);
+        let segment = press.as_mut().unwrap().press(&bytes, false);
+        disk.write(pressed.add_packed(&segment), segment.bytes()).unwrap();
     }
     pressed
 }

@@ -14,7 +14,7 @@ const BLOCK_USIZE: usize = BLOCK as usize;
 static ZEROS: [u8; BLOCK_USIZE] = [0; BLOCK_USIZE];
 
 /// A content space that is being written.
-pub(super) struct Contents<W> {
+pub(crate) struct Contents<W> {
     layer: u32,
     out: W,
     /// Bytes written so far, a multiple of the block between files.
@@ -31,7 +31,7 @@ pub(super) struct Contents<W> {
 }
 
 impl<W: Write> Contents<W> {
-    pub(super) fn new(layer: u32, out: W) -> Contents<W> {
+    pub(crate) fn new(layer: u32, out: W) -> Contents<W> {
         Contents {
             layer,
             out,
@@ -45,7 +45,7 @@ impl<W: Write> Contents<W> {
     }
 
     /// Bytes of the content space.
-    pub(super) fn length(&self) -> u64 {
+    pub(crate) fn length(&self) -> u64 {
         self.position
     }
 
@@ -57,7 +57,7 @@ impl<W: Write> Contents<W> {
     }
 
     /// Takes a file of which the archive has only the data. Its holes are what was declared, no more.
-    pub(super) fn sparse<R: BufRead>(
+    pub(crate) fn sparse<R: BufRead>(
         &mut self,
         tar: &mut Reader<R>,
         sparse: &Sparse,

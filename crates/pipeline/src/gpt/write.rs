@@ -3,7 +3,8 @@
 use std::fs::File;
 use std::io;
 use std::mem::size_of;
-use std::os::unix::fs::FileExt;
+
+use host::FileExt;
 
 use zerocopy::{FromZeros, IntoBytes};
 

@@ -10,7 +10,7 @@
 //! not computed again.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, BufWriter, Read, Write};
 use std::sync::atomic::Ordering;
 use std::thread;
 
@@ -22,6 +22,7 @@ use tree::{Change, Note, Remark};
 use super::Shared;
 use crate::error::LayerFault;
 use crate::event::Event;
+use crate::output::{sparse, write_out};
 use crate::pipe::{self, Sender};
 
 /// What the threads of one layer need to know.
@@ -32,7 +33,17 @@ pub(crate) struct Reading<'a> {
     verify_blob: bool,
     /// Not if it was found to be right before.
     pub(crate) verify_diff_id: bool,
+    /// Bytes of what is read.
+    length: u64,
     shared: Shared<'a>,
+}
+
+/// How a layer is read whose files' bytes stay where they are.
+pub(crate) struct InPlace<'a> {
+    /// The number of the layer whose content space the tarball is.
+    pub(crate) number: u32,
+    /// An empty file to which the tarball goes.
+    pub(crate) copy: Option<&'a File>,
 }
 
 impl<'a> Reading<'a> {
@@ -47,16 +58,60 @@ impl<'a> Reading<'a> {
         let known = store.diff_id(digest).is_some_and(|known| known == *layer.diff_id);
         let blob = store.open_blob(layer.descriptor)?.into_inner();
         let verify_blob = !store.is_fresh(digest);
-        Ok((Reading { number, layer, verify_blob, verify_diff_id: !known, shared }, blob))
+        let length = layer.descriptor.size;
+        Ok((Reading { number, layer, verify_blob, verify_diff_id: !known, length, shared }, blob))
+    }
+
+    /// The reading of what a layer's blob expands to, which lies in a file of so many bytes.
+    pub(crate) fn of_tarball(
+        number: u32,
+        layer: oci::Layer<'a>,
+        length: u64,
+        shared: Shared<'a>,
+    ) -> Reading<'a> {
+        Reading { number, layer, verify_blob: false, verify_diff_id: true, length, shared }
     }
 }
 
 impl Reading<'_> {
+    /// The layer's number.
+    pub(crate) fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// Lets the store know the diff ID of the blob that was read to its end: only a saving for next time, and a store that
+    /// cannot be written to is no reason to fail.
+    pub(crate) fn remember_diff_id(&self, store: &Store) {
+        if self.verify_diff_id {
+            let _ = store.remember_diff_id(&self.layer.descriptor.digest, self.layer.diff_id);
+        }
+    }
+
     /// Reads `blob` to its end; the bytes of files go to `contents`.
     pub(super) fn run(&self, blob: File, contents: impl Write) -> Result<Layer, LayerFault> {
         let read = |tarball| layer::read(self.number, tarball, contents, &self.shared.options.read);
-        let (mut layer, found) = self.parse(blob, read)?;
+        let (mut layer, found) = self.parse(blob, None, read)?;
         self.check_media_type(found, &mut layer)?;
+        Ok(layer)
+    }
+
+    /// Reads `blob`, or the tarball in its stead, to its end; files stay in the tarball, but for those of which it holds no
+    /// more than the data: these go to `contents`.
+    pub(crate) fn run_in_place(
+        &self,
+        blob: File,
+        InPlace { number, copy }: InPlace<'_>,
+        contents: impl Write,
+    ) -> Result<Layer, LayerFault> {
+        let options = &self.shared.options.read;
+        let mut contents = BufWriter::new(contents);
+        let read = |tarball| layer::read_in_place((self.number, number), tarball, &mut contents, options);
+        let (mut layer, found) = self.parse(blob, copy, read)?;
+        contents.flush().map_err(LayerFault::Spool)?;
+        // Of a tarball that is read in the blob's stead nothing is said.
+        if copy.is_some() {
+            self.check_media_type(found, &mut layer)?;
+        }
         Ok(layer)
     }
 
@@ -69,7 +124,7 @@ impl Reading<'_> {
     ) -> Result<Layer, LayerFault> {
         let split =
             |tarball| layer::split(self.number, tarball, parts, inline_max, &self.shared.options.read);
-        let (mut layer, found) = self.parse(blob, split)?;
+        let (mut layer, found) = self.parse(blob, None, split)?;
         self.check_media_type(found, &mut layer)?;
         Ok(layer)
     }
@@ -84,31 +139,36 @@ impl Reading<'_> {
     ) -> Result<Vec<Change>, LayerFault> {
         let read =
             |tarball| layer::read_until(self.number, tarball, contents, &self.shared.options.read, last);
-        self.parse(blob, read).map(|(changes, _)| changes)
+        self.parse(blob, None, read).map(|(changes, _)| changes)
     }
 
-    /// Lets `parse` have what a blob expands to, and says how the blob was compressed.
+    /// Lets `parse` have what a blob expands to, and says how the blob was compressed. What it expands to goes to `copy` as
+    /// well.
     fn parse<T>(
         &self,
         blob: File,
+        copy: Option<&File>,
         parse: impl FnOnce(pipe::Reader) -> Result<T, layer::Error>,
     ) -> Result<(T, layer::Compression), LayerFault> {
         let (to_expand, [compressed]) = Sender::with_readers();
         thread::scope(|scope| {
             let verified = scope.spawn(move || self.verify(blob, to_expand));
-            let (to_all, to_parse, hashed) = if self.verify_diff_id {
-                let (to_all, [to_parse, to_hash]) = Sender::with_readers();
-                (to_all, to_parse, Some(scope.spawn(move || self.hash(to_hash))))
-            } else {
-                let (to_all, [to_parse]) = Sender::with_readers();
-                (to_all, to_parse, None)
-            };
+            let (mut to_all, [to_parse]) = Sender::with_readers();
+            let hashed = self.verify_diff_id.then(|| {
+                let to_hash = to_all.reader();
+                scope.spawn(move || self.hash(to_hash))
+            });
+            let copied = copy.map(|file| {
+                let to_copy = to_all.reader();
+                scope.spawn(move || copy_to(file, to_copy))
+            });
             let expanded = scope.spawn(move || self.expand(compressed, to_all));
             let parsed = parse(to_parse);
             // The cause before what follows from it: a blob that is not the one asked for explains all else,
             // one that does not expand explains a tarball cut short, and that another diff ID.
             join(verified)?;
             let found = join(expanded)?;
+            copied.map_or(Ok(()), join)?;
             let parsed = parsed.map_err(LayerFault::Layer)?;
             hashed.map_or(Ok(()), join)?;
             Ok((parsed, found))
@@ -143,7 +203,7 @@ impl Reading<'_> {
         let mut done = 0;
         let seen = |chunk: &[u8]| {
             done += chunk.len() as u64;
-            let (layer, blob, total) = (self.number, descriptor.digest, descriptor.size);
+            let (layer, blob, total) = (self.number, descriptor.digest, self.length);
             (self.shared.report)(Event::Read { layer, blob, done, total });
         };
         if !self.verify_blob {
@@ -190,6 +250,18 @@ impl Reading<'_> {
         layer.notes.push(Note { remark: Remark::MediaTypeDiffers, layer: self.number, entry: None, name });
         Ok(())
     }
+}
+
+/// Writes all that comes into an empty file.
+fn copy_to(file: &File, mut chunks: pipe::Reader) -> Result<(), LayerFault> {
+    let mut at = 0;
+    while let Some(chunk) = chunks.chunk() {
+        sparse::write_at(file, &chunk, at).map_err(LayerFault::Tarball)?;
+        write_out(file, at, chunk.len() as u64);
+        at += chunk.len() as u64;
+    }
+    // It may end with zeros.
+    file.set_len(at).map_err(LayerFault::Tarball)
 }
 
 /// Counts what comes out of all layers, and stops when it is too much or nobody wants it any more.

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read as _};
 
-use super::{Inode, Reader, Source, ensure, u16_at, u32_at};
+use super::{Inode, Reader, Source, ensure, u16_at, u32_at, u64_at};
 
 /// The only size of blocks with which there are compressed files.
 const BLOCK: u64 = 4096;
@@ -33,6 +33,8 @@ struct Slot {
 /// What stands before the slots.
 struct Map {
     tail: u64,
+    /// Where the file's end lies in the packed inode.
+    fragment: Option<u64>,
     is_big: bool,
     algorithm: u8,
 }
@@ -42,9 +44,15 @@ impl<S: Source + ?Sized> Reader<'_, S> {
     pub(super) fn clusters(&self, inode: &Inode, mut take: impl FnMut(&[u8])) -> io::Result<()> {
         ensure(self.block() == BLOCK, || "a compressed file with small blocks".into())?;
         ensure(self.superblock.incompatible & 1 != 0, || "clusters without the feature".into())?;
+        let header = self.bytes((inode.at + inode.fields + inode.xattrs).next_multiple_of(8), 8)?;
+        if header[7] & 0x80 != 0 {
+            ensure(inode.u == 0, || "blocks of a file that is packed".into())?;
+            take(self.fragment(u64_at(&header, 0) & !(1 << 63), inode.size)?);
+            return Ok(());
+        }
         let (map, slots, end) = self.index(inode)?;
         ensure(map.tail == 0 || end % BLOCK + map.tail <= BLOCK, || "a tail in two blocks".into())?;
-        let extents = extents(inode.size, &map, &slots, end)?;
+        let (extents, packed) = extents(inode.size, &map, &slots, end)?;
         let in_blocks: u64 = extents.iter().map(|extent| extent.length / BLOCK).sum();
         ensure(u64::from(inode.u) == in_blocks, || format!("{} blocks, not {in_blocks}", inode.u))?;
         for extent in extents {
@@ -54,7 +62,44 @@ impl<S: Source + ?Sized> Reader<'_, S> {
             ensure(bytes.len() as u64 == extent.to - extent.from, || format!("length of {extent:?}"))?;
             take(&bytes);
         }
+        if let Some(at) = map.fragment {
+            take(self.fragment(at, inode.size - packed)?);
+        }
         Ok(())
+    }
+
+    /// Bytes in the packed inode.
+    fn fragment(&self, at: u64, length: u64) -> io::Result<&[u8]> {
+        self.fragments.borrow_mut().insert((at, at + length));
+        let found = self.packed.get(at as usize..).and_then(|bytes| bytes.get(..length as usize));
+        found.filter(|bytes| !bytes.is_empty()).ok_or_else(|| {
+            io::Error::other(format!("{length} bytes at {at} of {} that are packed", self.packed.len()))
+        })
+    }
+
+    /// Expands the packed inode.
+    pub(super) fn read_packed(&mut self) -> io::Result<()> {
+        let Some(nid) = self.superblock.packed else { return Ok(()) };
+        let inode = self.inode(nid)?;
+        ensure(inode.mode == 0o100_000 && inode.links == 1 && inode.xattrs == 0, || {
+            format!("packed {inode:?}")
+        })?;
+        let mut packed = Vec::new();
+        self.data(&inode, |bytes| packed.extend(bytes))?;
+        self.packed = packed;
+        ensure(self.fragments.borrow().is_empty(), || "a packed inode that is packed".into())
+    }
+
+    /// All of the packed inode must be somebody's, and nobody's but his.
+    pub(super) fn check_packed(&self) -> io::Result<()> {
+        let mut end = 0;
+        for (start, stop) in self.fragments.borrow().iter() {
+            ensure(*start == end, || {
+                format!("packed bytes from {end} on, of which none has an owner or two")
+            })?;
+            end = *stop;
+        }
+        ensure(end == self.packed.len() as u64, || "packed bytes that nobody has".into())
     }
 
     /// Reads the index, and says where it ends.
@@ -63,7 +108,10 @@ impl<S: Source + ?Sized> Reader<'_, S> {
         let header = self.bytes(at, 8)?;
         at += 8;
         let (tail, advise) = (u64::from(u16_at(&header, 2)), u16_at(&header, 4));
-        ensure(u16_at(&header, 0) == 0 && header[7] == 0 && advise & !0xf == 0, || "unknown advice".into())?;
+        let fragment = (advise & 0x20 != 0).then(|| u64::from(u32_at(&header, 0)));
+        let tail = if fragment.is_some() { 0 } else { tail };
+        ensure(fragment.is_some() || u16_at(&header, 0) == 0, || "unknown fields".into())?;
+        ensure(header[7] == 0 && advise & !0x2f == 0, || "unknown advice".into())?;
         let is_big = match advise & 6 {
             0 => false,
             6 => true,
@@ -104,7 +152,7 @@ impl<S: Source + ?Sized> Reader<'_, S> {
             }
         }
         ensure(slots.drain(total..).all(|slot| slot.kind == 0 && slot.low == 0), || "more slots".into())?;
-        Ok((Map { tail, is_big, algorithm: header[6] }, slots, at))
+        Ok((Map { tail, fragment, is_big, algorithm: header[6] }, slots, at))
     }
 }
 
@@ -128,8 +176,8 @@ fn addresses(slots: &[Slot], is_big: bool) -> Vec<u32> {
     addresses
 }
 
-/// What an index says of a file of `size` bytes, whose tail begins at `end`.
-fn extents(size: u64, map: &Map, slots: &[Slot], end: u64) -> io::Result<Vec<Extent>> {
+/// What an index says of a file of `size` bytes, whose tail begins at `end`; and where in the file begins what is packed.
+fn extents(size: u64, map: &Map, slots: &[Slot], end: u64) -> io::Result<(Vec<Extent>, u64)> {
     let heads: Vec<usize> = (0..slots.len()).filter(|&number| slots[number].kind != 2).collect();
     let position = |head: usize| head as u64 * BLOCK + u64::from(slots[head].low);
     ensure(heads.first() == Some(&0) && position(0) == 0, || "no head at the start".into())?;
@@ -146,6 +194,13 @@ fn extents(size: u64, map: &Map, slots: &[Slot], end: u64) -> io::Result<Vec<Ext
         }
         let (to, plain, address) = (next.map_or(size, position), slot.kind == 0, addresses[head]);
         ensure(from < to && to <= size, || format!("a cluster from {from} to {to}"))?;
+        if map.fragment.is_some() && to == size {
+            // In the first logical cluster it would be all of the file.
+            ensure(head > 0 && !plain, || "head of a packed end".into())?;
+            let says = slots.get(head + 1).filter(|slot| slot.kind == 2 && map.is_big);
+            ensure(says.is_none_or(|slot| slot.low == 0x800), || "blocks of a packed end".into())?;
+            return Ok((extents, from));
+        }
         let blocks = blocks(slots, head, next.unwrap_or(slots.len()), map.is_big)?;
         ensure(!plain || (to - from <= BLOCK && blocks == 1), || "a long plain cluster".into())?;
         let is_tail = map.tail > 0 && to == size;
@@ -163,7 +218,7 @@ fn extents(size: u64, map: &Map, slots: &[Slot], end: u64) -> io::Result<Vec<Ext
         extents.push(Extent { from, to, plain, at, length });
     }
     ensure(extents.last().is_some_and(|last| last.to == size), || "the file ends later".into())?;
-    Ok(extents)
+    Ok((extents, size))
 }
 
 /// The blocks of the cluster that begins in a logical cluster, the next one beginning in `next`. Checks what those

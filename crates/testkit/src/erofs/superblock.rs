@@ -21,6 +21,10 @@ pub struct Superblock {
     pub label: Vec<u8>,
     /// Algorithms by bits, if what they want to know stands behind the superblock.
     pub algorithms: u16,
+    /// The number of the packed inode, if there is one.
+    pub packed: Option<u64>,
+    /// Blocks of the devices beside it.
+    pub devices: Vec<u64>,
     pub(super) metadata_at: u64,
     pub(super) shared_at: u64,
 }
@@ -34,7 +38,7 @@ pub fn superblock(source: &(impl Source + ?Sized)) -> io::Result<Superblock> {
     ensure((9..=12).contains(&block_bits), || format!("blocks of 2^{block_bits}"))?;
     let block = 1 << block_bits;
     let (compatible, incompatible) = (u32_at(&bytes, 8), u32_at(&bytes, 80));
-    ensure(compatible & !0x7 == 0 && incompatible & !0x37 == 0, || {
+    ensure(compatible & !0x7 == 0 && incompatible & !0x3f == 0, || {
         format!("features {compatible:#x} {incompatible:#x}")
     })?;
     if compatible & 1 != 0 {
@@ -48,7 +52,14 @@ pub fn superblock(source: &(impl Source + ?Sized)) -> io::Result<Superblock> {
     let algorithms = u16_at(&bytes, 84);
     ensure((incompatible & 2 != 0) == (algorithms != 0), || format!("algorithms {algorithms:#x}"))?;
     configurations(source, algorithms)?;
-    let zero = [&bytes[13..14], &bytes[86..104], &bytes[104..128]];
+    let blocks = u64::from(u32_at(&bytes, 36));
+    let devices = match incompatible & 8 {
+        0 => Vec::new(),
+        _ => devices(source, u16_at(&bytes, 86), u16_at(&bytes, 88), blocks)?,
+    };
+    ensure((incompatible & 8 != 0) != devices.is_empty(), || "devices, or the feature, alone".into())?;
+    let table = if devices.is_empty() { 86..90 } else { 90..90 };
+    let zero = [&bytes[13..14], &bytes[table], &bytes[90..96], &bytes[104..128]];
     ensure(zero.iter().all(|part| part.iter().all(|byte| *byte == 0)), || "unknown fields".into())?;
     ensure(bytes[79] == 0, || "label without an end".into())?;
     Ok(Superblock {
@@ -58,13 +69,33 @@ pub fn superblock(source: &(impl Source + ?Sized)) -> io::Result<Superblock> {
         root: u16_at(&bytes, 14).into(),
         inodes: u64_at(&bytes, 16),
         time: (u64_at(&bytes, 24) as i64, u32_at(&bytes, 32).into()),
-        blocks: u32_at(&bytes, 36).into(),
+        blocks,
         uuid: bytes[48..64].try_into().map_err(io::Error::other)?,
         label: bytes[64..80].split(|byte| *byte == 0).next().unwrap_or_default().to_vec(),
         algorithms,
+        packed: Some(u64_at(&bytes, 96)).filter(|nid| *nid > 0),
+        devices,
         metadata_at: u64::from(u32_at(&bytes, 40)) << block_bits,
         shared_at: u64::from(u32_at(&bytes, 44)) << block_bits,
     })
+}
+
+/// The blocks of each device beside the filesystem. All must be counted behind its own, and have a name of hexadecimal
+/// digits.
+fn devices(source: &(impl Source + ?Sized), count: u16, slot: u16, blocks: u64) -> io::Result<Vec<u64>> {
+    let mut start = blocks;
+    (0..u64::from(count))
+        .map(|number| {
+            let mut bytes = [0; 128];
+            source.read((u64::from(slot) + number) * 128, &mut bytes)?;
+            let (blocks, at) = (u64::from(u32_at(&bytes, 64)), u64::from(u32_at(&bytes, 68)));
+            ensure(at == start && blocks > 0, || format!("device {number}: {blocks} blocks at {at}"))?;
+            ensure(bytes[..64].iter().all(u8::is_ascii_hexdigit), || "name of a device".into())?;
+            ensure(bytes[72..].iter().all(|byte| *byte == 0), || "unknown fields".into())?;
+            start += blocks;
+            Ok(blocks)
+        })
+        .collect()
 }
 
 /// Checks what algorithms want to know.

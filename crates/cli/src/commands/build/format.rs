@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use erofs::{Sharing, Tails};
+use erofs::{Contents, Sharing, Tails};
 use ext4::{BlockSize, Headroom, Inodes, Label, Profile, Size};
 use pipeline::gpt::Sector;
 use pipeline::{Erofs, Ext4, Format, Frame, Packing};
@@ -38,8 +38,28 @@ pub(super) fn format(command: &Build, streamed: bool, epoch: Option<i64>) -> Res
         FormatKind::Erofs if streamed => {
             Err(Usage("an EROFS filesystem cannot be written front to back: name a file".into()))
         }
-        kind => of_kind(kind, &command.formats, epoch),
+        kind => {
+            let format = of_kind(kind, &command.formats, epoch)?;
+            command
+                .erofs_index
+                .as_ref()
+                .map_or(Ok(format.clone()), |directory| index(format, directory, command))
+        }
     }
+}
+
+/// The format of an index whose contents stay in tarballs.
+fn index(format: Format, directory: &Path, command: &Build) -> Result<Format, Usage> {
+    let Format::Erofs(mut erofs) = format else {
+        return Err(Usage("--erofs-index is for an EROFS filesystem: name the output .erofs".into()));
+    };
+    if !["512", "4096"].contains(&command.formats.common.block_size.as_str()) {
+        return Err(Usage("--erofs-index: an index has blocks of 512 bytes, as tarballs have".into()));
+    }
+    erofs.options.block_size = erofs::BlockSize::B512;
+    erofs.options.contents = Contents::OnDevices;
+    erofs.options.check().map_err(|error| Usage(format!("--erofs-index: {error}")))?;
+    Ok(Format::Erofs(Erofs { tarballs: Some(directory.into()), ..erofs }))
 }
 
 /// A format with what the arguments say of it.
@@ -132,6 +152,7 @@ fn erofs_options(args: &FormatArgs) -> Result<Erofs, Usage> {
         for (given, name) in [
             (args.erofs_cluster_size.is_some(), "--erofs-cluster-size"),
             (!args.compress_exclude.is_empty(), "--compress-exclude"),
+            (args.fragments, "--fragments"),
         ] {
             if given {
                 return Err(Usage(format!("{name} says how contents are compressed: say --compress, too")));
@@ -151,14 +172,24 @@ fn erofs_options(args: &FormatArgs) -> Result<Erofs, Usage> {
             algorithm,
             cluster: args.erofs_cluster_size.unwrap_or(erofs::ClusterSize::for_kernel(args.erofs_min_kernel)),
         }),
-        tails: if args.no_inline { Tails::Blocks } else { Tails::Inline },
+        tails: match (args.no_inline, args.fragments) {
+            (true, _) => Tails::Blocks,
+            (_, true) => Tails::Packed,
+            (false, false) => Tails::Inline,
+        },
         sharing: if args.dedupe { Sharing::Files } else { Sharing::None },
         label: label.map_err(|error| Usage(format!("--label: {error}")))?,
         ..erofs::Options::default()
     };
     options.check().map_err(|error| Usage(error.to_string()))?;
     let frame = frame(common, options.block_size.bytes())?;
-    Ok(Erofs { options, compress_exclude: args.compress_exclude.clone(), uuid: uuid(common)?, frame })
+    Ok(Erofs {
+        options,
+        compress_exclude: args.compress_exclude.clone(),
+        uuid: uuid(common)?,
+        frame,
+        tarballs: None,
+    })
 }
 
 fn frame(common: &FilesystemArgs, block: u32) -> Result<Frame, Usage> {
