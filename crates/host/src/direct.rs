@@ -29,6 +29,7 @@ pub struct Direct(File);
 
 impl Direct {
     /// Opens a file once more. `None` where this way does not pay, or cannot be gone.
+    #[allow(clippy::useless_conversion, reason = "the number is of another type on other processors")]
     pub fn open(file: &File) -> Option<Direct> {
         let filesystem = rustix::fs::fstatfs(file).ok()?.f_type;
         if i64::try_from(filesystem) != Ok(EXT4) {
