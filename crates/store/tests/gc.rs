@@ -1,5 +1,7 @@
-//! What a sweep removes, and what it must not.
+//! What a sweep removes, and what it must not. Where no lease can be read while it is locked, a sweep waits for everybody:
+//! what it does beside others is for other hosts to see.
 
+#![cfg_attr(not(unix), allow(dead_code, reason = "those tests use it"))]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
 mod common;
@@ -76,7 +78,6 @@ fn what_no_name_leads_to_goes() {
     assert_eq!(sweep(&place).freed_bytes(), 0);
 }
 
-/// Where a lease cannot be read while it is locked, the sweep would wait for whoever looked.
 #[cfg(unix)]
 #[test]
 fn what_a_running_process_looked_for_stays() {
@@ -236,6 +237,7 @@ fn the_age_and_the_room_decide_of_rootfs_as_well() {
     assert!(plan.images.is_empty() && !path.exists());
 }
 
+#[cfg(unix)]
 #[test]
 fn what_is_used_or_named_by_others_keeps_its_name() {
     let place = Place::new();
@@ -383,6 +385,7 @@ enum Named {
 
 /// An index leads to two images, of which one lies in an index of its own, to an attestation of the first, and to an
 /// image that was never fetched. What stays is what `docs/store.md` says.
+#[cfg(unix)]
 #[test]
 fn what_an_index_leads_to() {
     for (how, wanted) in [
