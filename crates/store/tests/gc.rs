@@ -1,7 +1,7 @@
-//! What a sweep removes, and what it must not. Where no lease can be read while it is locked, a sweep waits for everybody:
-//! what it does beside others is for other hosts to see.
+//! What a sweep removes, and what it must not. On Windows it waits for every other store that is open (`lease`), and these
+//! tests have several.
 
-#![cfg_attr(not(unix), allow(dead_code, reason = "those tests use it"))]
+#![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
 mod common;
@@ -78,7 +78,6 @@ fn what_no_name_leads_to_goes() {
     assert_eq!(sweep(&place).freed_bytes(), 0);
 }
 
-#[cfg(unix)]
 #[test]
 fn what_a_running_process_looked_for_stays() {
     let place = Place::new();
@@ -179,7 +178,6 @@ fn a_rootfs_goes_with_its_image() {
     assert_eq!(sweep(&place).freed_bytes(), 0);
 }
 
-#[cfg(unix)]
 #[test]
 fn the_age_and_the_room_decide_of_rootfs_as_well() {
     const KIB: u64 = 1 << 10;
@@ -237,7 +235,6 @@ fn the_age_and_the_room_decide_of_rootfs_as_well() {
     assert!(plan.images.is_empty() && !path.exists());
 }
 
-#[cfg(unix)]
 #[test]
 fn what_is_used_or_named_by_others_keeps_its_name() {
     let place = Place::new();
@@ -385,7 +382,6 @@ enum Named {
 
 /// An index leads to two images, of which one lies in an index of its own, to an attestation of the first, and to an
 /// image that was never fetched. What stays is what `docs/store.md` says.
-#[cfg(unix)]
 #[test]
 fn what_an_index_leads_to() {
     for (how, wanted) in [
@@ -440,7 +436,6 @@ fn what_an_index_leads_to() {
     }
 }
 
-#[cfg(unix)]
 #[test]
 fn who_cannot_write_a_lease_keeps_sweeps_away() {
     let place = Place::new();
