@@ -1,5 +1,7 @@
-//! What a sweep removes, and what it must not.
+//! What a sweep removes, and what it must not. On Windows it waits for every other store that is open (`lease`), and these
+//! tests have several.
 
+#![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
 mod common;
@@ -76,8 +78,6 @@ fn what_no_name_leads_to_goes() {
     assert_eq!(sweep(&place).freed_bytes(), 0);
 }
 
-/// Where a lease cannot be read while it is locked, the sweep would wait for whoever looked.
-#[cfg(unix)]
 #[test]
 fn what_a_running_process_looked_for_stays() {
     let place = Place::new();
@@ -178,7 +178,6 @@ fn a_rootfs_goes_with_its_image() {
     assert_eq!(sweep(&place).freed_bytes(), 0);
 }
 
-#[cfg(unix)]
 #[test]
 fn the_age_and_the_room_decide_of_rootfs_as_well() {
     const KIB: u64 = 1 << 10;
@@ -437,7 +436,6 @@ fn what_an_index_leads_to() {
     }
 }
 
-#[cfg(unix)]
 #[test]
 fn who_cannot_write_a_lease_keeps_sweeps_away() {
     let place = Place::new();

@@ -292,15 +292,16 @@ fn only_stores_are_opened() {
     let said = format!("{} is not a store: it has no oci-layout file, and is not empty", shown("home"));
     assert_eq!(open("home"), Err(said));
     make("file", "");
-    let refused = open("file").unwrap_err();
-    assert!(refused == format!("cannot read {}", shown("file/oci-layout")) || cfg!(windows), "{refused}");
+    #[cfg(unix)]
+    assert_eq!(open("file"), Err(format!("cannot read {}", shown("file/oci-layout"))));
     make("next/oci-layout", r#"{"imageLayoutVersion":"2.0.0"}"#);
     let said =
         format!("{} has version \"2.0.0\" of the image layout; only 1.0.0 is supported", shown("next"));
     assert_eq!(open("next"), Err(said));
+    let layout = if cfg!(windows) { "torn\\oci-layout" } else { "torn/oci-layout" };
     make("torn/oci-layout", "{");
     let said = open("torn").unwrap_err();
-    assert!(said.starts_with(&format!("{} is malformed: EOF", shown("torn/oci-layout"))), "{said}");
+    assert!(said.starts_with(&format!("{} is malformed: EOF", shown(layout))), "{said}");
 }
 
 #[test]
