@@ -140,19 +140,23 @@ fn follow(call: u64, slot: u64, before: &Code, after: &Code, detours: &Code) -> 
     Ok(())
 }
 
-/// Whether around an obstacle there are tables, as in OpenSSL's libraries: `objdump` finds them `(bad)`, or knows
-/// from a symbol that they are no code.
-fn is_data(path: &Path, obstacle: Obstacle) -> bool {
+/// Whether an obstacle is one: around it there are tables, as in OpenSSL's libraries, and `objdump` finds them `(bad)`, or
+/// knows from a symbol that they are no code; or it is a call, and something leads right behind it, as QEMU has it.
+fn is_one(path: &Path, obstacle: Obstacle) -> bool {
     let [start, stop] = [obstacle.address - 64, obstacle.address + 64];
     let mut objdump = Command::new("objdump");
     objdump.arg("-d").arg(format!("--start-address={start}")).arg(format!("--stop-address={stop}"));
     let said = run(objdump.arg(path));
-    obstacle.fault == Fault::Unclear && (said.contains("(bad)") || !said.contains("syscall"))
+    match obstacle.fault {
+        Fault::Unclear => said.contains("(bad)") || !said.contains("syscall"),
+        Fault::NoRoom => said.contains("syscall"),
+        _ => false,
+    }
 }
 
 #[test]
 fn files_of_the_machine() {
-    let mut judged = 0;
+    let (mut judged, mut kept, mut unrewritable) = (0, 0, 0);
     for path in files(FILES) {
         let file = fs::read(&path).unwrap();
         match rewrite(&file).unwrap_or_else(|error| panic!("{}: {error}", path.display())) {
@@ -163,13 +167,15 @@ fn files_of_the_machine() {
                     judged += 1;
                 }
             }
-            Outcome::Kept(_) => {}
+            Outcome::Kept(_) => kept += 1,
             Outcome::Unrewritable { obstacles, .. } => {
+                unrewritable += 1;
                 for obstacle in obstacles {
-                    assert!(is_data(&path, obstacle), "{}: {obstacle}", path.display());
+                    assert!(is_one(&path, obstacle), "{}: {obstacle}", path.display());
                 }
             }
         }
     }
+    println!("{judged} judged, {kept} have nothing to rewrite, {unrewritable} cannot be rewritten");
     assert!(judged >= 2, "only {judged} were rewritten");
 }

@@ -19,6 +19,9 @@ pub const LOOKUPS_MAX: usize = 1_000_000;
 /// Bytes of all directories that a program and its libraries name, with `$ORIGIN` put in.
 pub const RUN_PATH_BYTES_MAX: usize = 16 << 20;
 
+/// How many files that cannot be a library are named.
+const UNUSABLE: usize = 16;
+
 /// A loader, and what it was told.
 #[derive(Debug, Clone, Copy)]
 pub enum Loader<'a> {
@@ -70,7 +73,7 @@ pub struct Missing {
     pub name: Box<[u8]>,
     /// Paths of those that want it, the program's among them.
     pub wanted_by: Vec<Box<[u8]>>,
-    /// Files of this name that cannot be it: for another architecture, or no ELF files.
+    /// Some files of this name that cannot be it: for another architecture, or no ELF files.
     pub unusable: Vec<Box<[u8]>>,
 }
 
@@ -365,7 +368,8 @@ impl<E: From<Error>, Look: FnMut(&[u8]) -> Result<Seen, E>> Search<'_, Look> {
         match self.look(&path)? {
             Seen::Elf(file) if file.architecture == architecture => return Ok(Some((path, file))),
             Seen::Absent => {}
-            Seen::Elf(_) | Seen::Other => unusable.push(path),
+            Seen::Elf(_) | Seen::Other if unusable.len() < UNUSABLE => unusable.push(path),
+            Seen::Elf(_) | Seen::Other => {}
         }
         Ok(None)
     }

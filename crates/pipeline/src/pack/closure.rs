@@ -5,6 +5,7 @@
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use elf::loader::{Cache, musl};
 use elf::{Architecture, Loader, Seen};
@@ -96,7 +97,7 @@ pub(super) struct Search<'a, S: System> {
     closure: Closure<S::File>,
     missing: BTreeMap<Box<[u8]>, Wanting>,
     /// What ELF files say of themselves.
-    headers: BTreeMap<S::File, Option<Box<elf::File>>>,
+    headers: BTreeMap<S::File, Option<Rc<elf::File>>>,
     /// Programs whose libraries are known, with the directory that `$ORIGIN` means.
     done: BTreeSet<(S::File, Vec<u8>)>,
     /// musl's loader, once a program has named it.
@@ -258,9 +259,14 @@ impl<S: System> Search<'_, S> {
         program: elf::File,
         loader: &Loader<'_>,
     ) -> Result<elf::Closure, Error> {
+        let architecture = program.architecture;
         let look = |path: &[u8]| -> Result<Seen, Fault> {
             let Some(found) = self.system.find(path)? else { return Ok(Seen::Absent) };
-            Ok(self.header(path, found.file)?.map_or(Seen::Other, Seen::Elf))
+            Ok(match self.header(path, found.file)? {
+                // Those for others are not copied, however often they are met.
+                Some(file) if file.architecture == architecture => Seen::Elf(Box::new((*file).clone())),
+                _ => Seen::Other,
+            })
         };
         elf::closure(path, program, loader, look).map_err(|fault| match fault {
             Fault::Elf(fault) => PackError::Program { path: path[1..].into(), fault }.into(),
@@ -295,7 +301,7 @@ impl<S: System> Search<'_, S> {
     }
 
     /// What a file says of itself if it is ELF. What is damaged is not, for no loader takes it.
-    fn header(&mut self, path: &[u8], file: S::File) -> Result<Option<Box<elf::File>>, Error> {
+    fn header(&mut self, path: &[u8], file: S::File) -> Result<Option<Rc<elf::File>>, Error> {
         if let Some(known) = self.headers.get(&file) {
             return Ok(known.clone());
         }
@@ -309,7 +315,7 @@ impl<S: System> Search<'_, S> {
             }
             header = match elf::read(&bytes) {
                 Err(elf::Error::Corrupt(_)) => None,
-                read => read.map_err(fail)?.map(Box::new),
+                read => read.map_err(fail)?.map(Rc::new),
             };
         }
         self.headers.insert(file, header.clone());

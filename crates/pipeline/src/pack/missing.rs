@@ -9,7 +9,7 @@ pub struct Missing {
     pub name: Vec<u8>,
     /// Paths of those that want it.
     pub wanted_by: Vec<Vec<u8>>,
-    /// Files of this name that cannot be it: for another architecture, or no ELF files.
+    /// Some files of this name that cannot be it: for another architecture, or no ELF files.
     pub unusable: Vec<Vec<u8>>,
 }
 
