@@ -82,7 +82,7 @@ pub(crate) fn press(
                     behind.pass(candidate, jobs[job].segment, segment.left());
                 }
             }
-            done.bytes += jobs[job].bytes;
+            done.bytes += jobs[job].bytes - segments.iter().map(Segment::left).sum::<u64>();
             report(Event::Write { done: done.bytes.min(total), total });
             Ok(())
         },

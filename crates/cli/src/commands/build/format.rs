@@ -40,10 +40,10 @@ pub(super) fn format(command: &Build, streamed: bool, epoch: Option<i64>) -> Res
         }
         kind => {
             let format = of_kind(kind, &command.formats, epoch)?;
-            command
-                .erofs_index
-                .as_ref()
-                .map_or(Ok(format.clone()), |directory| index(format, directory, command))
+            match &command.erofs_index {
+                Some(directory) => index(format, directory, command),
+                None => Ok(format),
+            }
         }
     }
 }
