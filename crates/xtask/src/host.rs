@@ -3,6 +3,7 @@
 //! Everything comes from Debian: a compiler with the standard library's source, linkers, an emulator. So nothing depends
 //! on what a rustup happens to have.
 
+mod aarch64;
 mod alike;
 mod musl;
 mod windows;
@@ -29,6 +30,8 @@ pub(crate) struct Options {
 
 #[derive(Clone, Copy, clap::ValueEnum)]
 enum Host {
+    /// Linux on ARM: aarch64-unknown-linux-gnu, run by QEMU
+    Aarch64,
     /// Linux without a C library of its own: x86_64-unknown-linux-musl, static
     Musl,
     /// Windows: x86_64-pc-windows-gnu, run by Wine
@@ -65,6 +68,7 @@ pub(crate) fn run(options: &Options) -> io::Result<()> {
     let mut toolchain = None;
     step("what it takes", || {
         toolchain = Some(match options.host {
+            Host::Aarch64 => aarch64::toolchain()?,
             Host::Musl => musl::toolchain()?,
             Host::Windows => windows::toolchain()?,
         });
@@ -107,10 +111,15 @@ pub(crate) fn run(options: &Options) -> io::Result<()> {
     }
 }
 
-/// Debian's cargo, and nothing of the one that runs this task. It builds the standard library, too, which a released
-/// compiler does only if it is told to be none.
-fn debian() -> Command {
-    let mut command = Command::new(CARGO);
+/// Debian's cargo, which builds the standard library, too. A released compiler does that only if it is told to be none.
+fn with_library() -> Command {
+    let mut command = debian(Command::new(CARGO));
+    command.env("RUSTC_BOOTSTRAP", "1").arg("-Zbuild-std");
+    command
+}
+
+/// A command that ends in Debian's cargo, and knows nothing of the one that runs this task.
+fn debian(mut command: Command) -> Command {
     command.current_dir(workspace());
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
@@ -122,7 +131,7 @@ fn debian() -> Command {
         command.env("CARGO_HOME", home);
     }
     command.env("PATH", "/usr/bin:/bin:/usr/sbin:/sbin").env("RUSTC", "/usr/bin/rustc");
-    command.env("RUSTDOC", "/usr/bin/rustdoc").env("RUSTC_BOOTSTRAP", "1").arg("-Zbuild-std");
+    command.env("RUSTDOC", "/usr/bin/rustdoc");
     command
 }
 

@@ -20,6 +20,33 @@ pub(crate) fn unpack(package: &str, place: &Path) -> io::Result<()> {
     fs::remove_file(archive)
 }
 
+/// Downloads packages of another architecture, of which this machine's own lists need not know, and unpacks them into
+/// `place`, which is replaced.
+pub(crate) fn unpack_foreign(architecture: &str, packages: &[String], place: &Path) -> io::Result<()> {
+    fs::remove_dir_all(place).or_else(ignore_missing)?;
+    fs::create_dir_all(place.join("lists/partial"))?;
+    fs::create_dir_all(place.join("archives/partial"))?;
+    let place = fs::canonicalize(place)?;
+    let apt_get = |arguments: &[&str]| {
+        let mut command = Command::new("apt-get");
+        command.arg("-qq").args(["-o", "APT::Sandbox::User=root"]);
+        for known in [architecture, "amd64"] {
+            command.arg("-o").arg(format!("APT::Architectures::={known}"));
+        }
+        command.arg("-o").arg(format!("Dir::State::Lists={}", place.join("lists").display()));
+        command.arg("-o").arg(format!("Dir::Cache={}", place.join("archives").display()));
+        tools::run(command.args(arguments).current_dir(&place))
+    };
+    apt_get(&["update"])?;
+    for package in packages {
+        apt_get(&["download", package])?;
+        let archive = find(&place, |name| name.ends_with(".deb"))?;
+        tools::run(Command::new("dpkg-deb").arg("--extract").arg(&archive).arg(&place))?;
+        fs::remove_file(archive)?;
+    }
+    Ok(())
+}
+
 /// Downloads what the Debian package `package` is made from into `place`, which is replaced.
 pub(crate) fn source(package: &str, place: &Path) -> io::Result<()> {
     fs::remove_dir_all(place).or_else(ignore_missing)?;

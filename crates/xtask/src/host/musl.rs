@@ -31,7 +31,7 @@ pub(super) fn toolchain() -> io::Result<Toolchain> {
     if !libraries.join("libunwind.a").exists() {
         unwinder(&libraries)?;
     }
-    let mut cargo = super::debian();
+    let mut cargo = super::with_library();
     let flags = "-Ctarget-feature=+crt-static -Crelocation-model=static -Clink-self-contained=no";
     cargo
         .env(variable(TARGET, "LINKER"), "musl-gcc")

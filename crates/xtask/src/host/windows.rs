@@ -31,7 +31,7 @@ pub(super) fn toolchain() -> io::Result<Toolchain> {
     if !prefix.exists() {
         machine(&prefix)?;
     }
-    let mut cargo = super::debian();
+    let mut cargo = super::with_library();
     cargo
         .env(variable(TARGET, "LINKER"), GCC)
         .env(variable(TARGET, "RUNNER"), WINE)
