@@ -23,7 +23,7 @@ const NEEDED: &[(&str, &str)] = &[
 ];
 
 /// Crates whose tests pass there.
-const TESTED: &[&str] = &["unlade-host", "unlade-tree"];
+const TESTED: &[&str] = &["unlade-hash", "unlade-host", "unlade-oci", "unlade-tree"];
 
 /// Runs what follows where the kernel hands programs for aarch64 to QEMU, and nowhere else: in namespaces of its own,
 /// which a Linux of 2024 or later can give a list of such programs. Tests that start the command need that. They run as
