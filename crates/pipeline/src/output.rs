@@ -164,8 +164,9 @@ impl<'a> FileOutput<'a> {
     /// Hands on what is still pending. Dropping without it loses bytes.
     pub(crate) fn finish(mut self) -> io::Result<()> {
         self.flush()?;
-        self.flush_gathered()?;
+        // What a device says of itself, which a writer puts last, is not to be true before the contents are there.
         self.runs.finish()?;
+        self.flush_gathered()?;
         self.progress.total = self.progress.done;
         self.progress.tell();
         Ok(())

@@ -35,6 +35,7 @@ pub(crate) fn copying<T>(
 
 /// Copies a single run.
 pub(crate) fn copy(file: &File, spool: &Spool, run: Run) -> io::Result<()> {
+    reserve(file, run.offset, run.source.length)?;
     let copied = |run| tidy_up(file, spool, run);
     Copier { file, spool, splicing: None, in_kernel: true, copied: &copied }.copy(run)
 }
