@@ -3,7 +3,7 @@
 //! with zeros behind its end; nothing but files has places. What is read is applied, or refused by a typed error.
 #![no_main]
 
-use std::io::{self, BufRead, Read};
+use std::io::{self, BufRead, BufReader, Read};
 
 use layer::compression::Limits;
 use layer::{Expander, Layer, ReadOptions, tar};
@@ -69,7 +69,7 @@ fn read(blob: &[u8], step: usize) -> Result<(Layer, Vec<u8>), layer::Error> {
     };
     let mut contents = Vec::new();
     let mut expander = Expander::new(Pieces { rest: blob, step }, limits)?;
-    let layer = layer::read(7, &mut expander, &mut contents, &options)?;
+    let layer = layer::read(7, BufReader::new(&mut expander), &mut contents, &options)?;
     assert!(expander.expanded() <= EXPANDED && layer.tarball_length == expander.expanded());
     assert!(layer.entries <= ENTRIES && layer.changes.len() as u64 <= ENTRIES);
     Ok((layer, contents))

@@ -70,14 +70,20 @@ impl Layout {
         extents::write_trees(self, seed, &mut sink)?;
         superblock::write_resize_map(self, &mut sink)?;
         let block = u64::from(self.block_size());
-        for copy in &self.placed.copies {
-            sink.copy(copy.block * block, copy.span)?;
+        for (offset, span) in self.contents() {
+            sink.copy(offset, span)?;
         }
         superblock::write_backups(self, seed, &descriptors, &mut sink)?;
         sink.put((self.placed.groups.first_data_block() + 1) * block, &descriptors)?;
         sink.flush()?;
         sink.out.write(SUPERBLOCK_OFFSET, superblock::superblock(self, seed, 0).as_bytes())?;
         Ok(())
+    }
+
+    /// Where contents go, in bytes, in the order in which the layers hold them.
+    pub fn contents(&self) -> impl Iterator<Item = (u64, Span)> + '_ {
+        let block = u64::from(self.block_size());
+        self.placed.copies.iter().map(move |copy| (copy.block * block, copy.span))
     }
 
     /// The blocks of an inode in the order of the file.

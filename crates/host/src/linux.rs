@@ -209,6 +209,35 @@ pub fn reserve(file: &File, offset: u64, length: u64) -> io::Result<()> {
     }
 }
 
+/// Makes an empty file so long, all holes, if its blocks can be moved within it: [`insert`] and [`take_out`] work on it
+/// then, with whole blocks of 4 KiB.
+pub fn make_movable(file: &File, length: u64) -> io::Result<bool> {
+    const BLOCK: u64 = 4096;
+    // Beyond what a process may write its signal would come.
+    let may_be = rustix::process::getrlimit(rustix::process::Resource::Fsize).current;
+    if may_be.is_some_and(|most| most < length) || rustix::fs::fstatfs(file)?.f_bsize as u64 != BLOCK {
+        return Ok(false);
+    }
+    file.set_len(2 * BLOCK)?;
+    let tried = insert(file, BLOCK, BLOCK)
+        .and_then(|()| take_out(file, BLOCK, BLOCK))
+        .and_then(|()| file.set_len(length));
+    if tried.is_err() {
+        file.set_len(0)?;
+    }
+    Ok(tried.is_ok())
+}
+
+/// Moves all that a file has from `offset` on towards its end, and leaves a hole of so many bytes.
+pub fn insert(file: &File, offset: u64, length: u64) -> io::Result<()> {
+    Ok(rustix::fs::fallocate(file, FallocateFlags::INSERT_RANGE, offset, length)?)
+}
+
+/// Takes bytes out of a file, and moves all behind them there; something must be behind them.
+pub fn take_out(file: &File, offset: u64, length: u64) -> io::Result<()> {
+    Ok(rustix::fs::fallocate(file, FallocateFlags::COLLAPSE_RANGE, offset, length)?)
+}
+
 /// Makes bytes of a device zeros: discarded where that reads as zeros, written otherwise.
 pub fn make_zero(device: &File, offset: u64, length: u64) -> io::Result<()> {
     // For a device this is BLKZEROOUT.

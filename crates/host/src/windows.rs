@@ -264,6 +264,21 @@ pub fn reserve(_: &File, _: u64, _: u64) -> io::Result<()> {
     Ok(())
 }
 
+/// Makes an empty file so long if its blocks can be moved within it: they cannot.
+pub fn make_movable(_: &File, _: u64) -> io::Result<bool> {
+    Ok(false)
+}
+
+/// Moves all that a file has from `offset` on towards its end, and leaves a hole.
+pub fn insert(_: &File, _: u64, _: u64) -> io::Result<()> {
+    Err(ErrorKind::Unsupported.into())
+}
+
+/// Takes bytes out of a file, and moves all behind them there.
+pub fn take_out(_: &File, _: u64, _: u64) -> io::Result<()> {
+    Err(ErrorKind::Unsupported.into())
+}
+
 /// Makes bytes of a device zeros: there are none.
 pub fn make_zero(_: &File, _: u64, _: u64) -> io::Result<()> {
     Err(ErrorKind::Unsupported.into())

@@ -2,23 +2,18 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, clippy::print_stdout, clippy::unwrap_used)]
 #![allow(missing_docs, reason = "an example")]
 
-use std::io::{self, BufRead};
+use std::io::{self, BufReader, Read};
 use std::time::Instant;
 
 use unlade_layer::{Expander, ReadOptions, compression, read};
 
 fn main() {
     let blob = std::fs::read(std::env::args().nth(1).unwrap()).unwrap();
+    let mut buffer = vec![0; 256 << 10];
     for _ in 0..3 {
         let start = Instant::now();
         let mut expander = Expander::new(&blob[..], compression::Limits::default()).unwrap();
-        loop {
-            let length = expander.fill_buf().unwrap().len();
-            if length == 0 {
-                break;
-            }
-            expander.consume(length);
-        }
+        while expander.read(&mut buffer).unwrap() > 0 {}
         let took = start.elapsed().as_secs_f64();
         let rate = |bytes: u64, took: f64| bytes as f64 / 1e6 / took;
         println!(
@@ -30,6 +25,7 @@ fn main() {
 
         let start = Instant::now();
         let expander = Expander::new(&blob[..], compression::Limits::default()).unwrap();
+        let expander = BufReader::with_capacity(buffer.len(), expander);
         let layer = read(0, expander, io::sink(), &ReadOptions::default()).unwrap();
         let took = start.elapsed().as_secs_f64();
         println!(

@@ -22,10 +22,6 @@ pub const RATIO_FREE: u64 = 1 << 30;
 /// `zstd` command takes without `--long`.
 pub const WINDOW_LOG_MAX: u32 = 27;
 
-/// Bytes that an expander hands out at a time: large enough that nobody notices the calls, small enough to
-/// stay in a core's cache.
-const BUFFER: usize = 256 << 10;
-
 /// Limits that an [`Expander`] keeps to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
@@ -37,6 +33,13 @@ pub struct Limits {
     pub ratio_free: u64,
     /// Base-2 logarithm of the largest zstd window; [`WINDOW_LOG_MAX`].
     pub window_log: u32,
+}
+
+impl Limits {
+    /// Most bytes that may come out of so many.
+    pub fn most(&self, compressed: u64) -> u64 {
+        compressed.saturating_add(1).saturating_mul(self.ratio).max(self.ratio_free).min(self.expanded)
+    }
 }
 
 impl Default for Limits {
@@ -171,37 +174,16 @@ impl<R: BufRead> Expander<R> {
     }
 }
 
-impl<R: BufRead> BufRead for Expander<R> {
-    fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        let length = match &mut self.format {
-            Format::None(blob) => blob.fill_buf()?.len(),
-            Format::Gzip(gzip) => gzip.fill()?,
-            Format::Zstd(zstd) => zstd.fill()?,
-        };
-        self.check(length)?;
-        match &mut self.format {
-            Format::None(blob) => blob.fill_buf(),
-            Format::Gzip(gzip) => Ok(gzip.filled()),
-            Format::Zstd(zstd) => Ok(zstd.filled()),
-        }
-    }
-
-    fn consume(&mut self, amount: usize) {
-        self.expanded += amount as u64;
-        match &mut self.format {
-            Format::None(blob) => blob.consume(amount),
-            Format::Gzip(gzip) => gzip.consume(amount),
-            Format::Zstd(zstd) => zstd.consume(amount),
-        }
-    }
-}
-
+/// Expands straight into what it is given, which had better be large.
 impl<R: BufRead> Read for Expander<R> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let filled = self.fill_buf()?;
-        let length = filled.len().min(into.len());
-        into[..length].copy_from_slice(&filled[..length]);
-        self.consume(length);
+        let length = match &mut self.format {
+            Format::None(blob) => blob.read(into)?,
+            Format::Gzip(gzip) => gzip.expand(into)?,
+            Format::Zstd(zstd) => zstd.expand(into)?,
+        };
+        self.check(length)?;
+        self.expanded += length as u64;
         Ok(length)
     }
 }

@@ -15,6 +15,7 @@ use store::Store;
 use tree::{Notes, Tree, transform};
 
 use crate::arrivals::Arrivals;
+use crate::bed::Bed;
 use crate::built::{Built, measure};
 use crate::directory::Unkept;
 use crate::error::Error;
@@ -122,6 +123,13 @@ fn build_arriving(
         let contents = Contents::Stay(&tarballs);
         let (merged, spool) = merge((store, arrivals), image, &options.layers, contents, report, |_| {})?;
         return finish(&job, merged, Held::Tarballs(spool, tarballs), &mut target);
+    }
+    if let Some(bed) = Bed::make(options, image, &target)? {
+        let contents = Contents::Lay(&bed);
+        match merge((store, arrivals), image, &options.layers, contents, report, |_| {}) {
+            Err(_) if bed.is_too_short() => {}
+            merged => return finish(&job, merged?.0, Held::Bed(bed), &mut target),
+        }
     }
     let contents = Contents::Keep(&scratch);
     let (merged, spool) = merge((store, arrivals), image, &options.layers, contents, report, |_| {})?;

@@ -20,6 +20,7 @@ use store::Store;
 use tree::Change;
 
 use crate::arrivals::{Arrivals, NotComing};
+use crate::bed::Bed;
 use crate::error::{Error, LayerFault};
 use crate::event::Report;
 use crate::output::{BUFFER, Gathering, Places};
@@ -80,6 +81,8 @@ impl Default for Options {
 pub(crate) enum Contents<'a> {
     /// They go to a spool in this directory.
     Keep(&'a Path),
+    /// They go to a bed.
+    Lay(&'a Bed),
     /// They go to their places.
     Place(&'a Places<'a>),
     /// They stay in the layers' tarballs.
@@ -241,6 +244,7 @@ fn read_task(
     let (reading, blob) = Reading::start(store, task.number, task.layer, shared)?;
     let layer = match contents {
         Contents::Drop | Contents::Stay(_) => reading.run(blob, io::sink()),
+        Contents::Lay(bed) => buffered(&reading, blob, Gathering::new(bed.of_layer(task.number))),
         Contents::Place(places) => buffered(&reading, blob, Gathering::new(places.of_layer(task.number))),
         Contents::Keep(directory) => match spool.create(task.number, directory) {
             Ok(file) => buffered(&reading, blob, BufWriter::with_capacity(BUFFER, file)),

@@ -4,6 +4,7 @@
 
 mod archive;
 mod arrivals;
+mod bed;
 pub mod build;
 pub mod built;
 pub mod compose;

@@ -101,6 +101,23 @@ impl Bring for Vec<Run> {
     }
 }
 
+/// Contents are where they go already.
+pub(crate) struct Settled;
+
+impl Bring for Settled {
+    fn bring(&mut self, _: Run) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn gathers(&self, _: u64, _: bool) -> bool {
+        false
+    }
+
+    fn gather(&mut self, _: Run, _: &mut Vec<u8>) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// Writes a file at given offsets, and hands on the runs of contents that go into it.
 pub(crate) struct FileOutput<'a> {
     file: &'a File,

@@ -7,12 +7,14 @@ use std::path::{Path, PathBuf};
 use crate::scratch;
 
 /// A file that is being made and has no name yet.
+#[derive(Debug)]
 pub(crate) struct Unpublished {
     /// To write into.
     pub(crate) file: File,
     place: Place,
 }
 
+#[derive(Debug)]
 enum Place {
     /// A file without a name: nothing of it stays if the process is killed.
     Nameless { path: PathBuf },
@@ -68,6 +70,11 @@ impl Unpublished {
         let file = host::open_device(path)?;
         make_zero(&file, 0, size)?;
         Ok(Unpublished { file, place: Place::Device })
+    }
+
+    /// Whether the file has no name, so that its bytes may be anything until it gets one.
+    pub(crate) fn is_nameless(&self) -> bool {
+        matches!(self.place, Place::Nameless { .. })
     }
 
     /// Lets the file be `size` bytes, all zeros from `written` on, if it was made before its size was known.

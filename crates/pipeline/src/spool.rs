@@ -16,10 +16,16 @@ const RELEASED_MIN: u64 = 256 << 10;
 /// One nameless file for each layer, which is the layer's content space (see `tree::Span`) byte for byte. It
 /// is never flushed to the disk, and gone when the process is.
 pub struct Spool {
-    files: Vec<OnceLock<File>>,
+    files: Vec<OnceLock<Place>>,
     /// Whether a content may be asked for twice: if the image has a layer twice, files that came of it may
     /// share their places.
     shared: bool,
+}
+
+/// A file that has a layer's content space from some byte on.
+struct Place {
+    file: File,
+    start: u64,
 }
 
 impl Spool {
@@ -38,9 +44,9 @@ impl Spool {
         layer + (self.files.len() / 2) as u32
     }
 
-    /// Takes in a file that lies elsewhere as that of a layer.
-    pub(crate) fn adopt(&self, layer: u32, file: File) -> io::Result<()> {
-        self.files.get(layer as usize).ok_or_else(missing)?.get_or_init(|| file);
+    /// Takes in a file that lies elsewhere as that of a layer, from this byte on.
+    pub(crate) fn adopt(&self, layer: u32, (file, start): (File, u64)) -> io::Result<()> {
+        self.files.get(layer as usize).ok_or_else(missing)?.get_or_init(|| Place { file, start });
         Ok(())
     }
 
@@ -59,12 +65,13 @@ impl Spool {
         let file = tempfile::tempfile_in(directory).map_err(|error| located(error, directory))?;
         let slot = self.files.get(layer as usize).ok_or_else(missing)?;
         // A layer that is read again, its blob having been corrupt, writes the same place anew.
-        Ok(Writer { file: slot.get_or_init(|| file), directory })
+        Ok(Writer { file: &slot.get_or_init(|| Place { file, start: 0 }).file, directory })
     }
 
-    /// The file of a layer.
-    pub(crate) fn file(&self, layer: u32) -> io::Result<&File> {
-        self.files.get(layer as usize).and_then(OnceLock::get).ok_or_else(missing)
+    /// The file that has these bytes, and where.
+    pub(crate) fn find(&self, span: Span) -> io::Result<(&File, u64)> {
+        let place = self.files.get(span.layer as usize).and_then(OnceLock::get).ok_or_else(missing)?;
+        Ok((&place.file, place.start + span.offset))
     }
 
     /// Lets go of bytes that were copied and that nobody will ask for again. Otherwise the kernel begins to
@@ -77,7 +84,7 @@ impl Spool {
         if self.shared || length < RELEASED_MIN {
             return;
         }
-        if let Ok(file) = self.file(span.layer) {
+        if let Ok((file, start)) = self.find(Span { offset: start, ..span }) {
             host::release(file, start, length);
         }
     }
@@ -91,7 +98,8 @@ impl Spool {
             let (from, to) = (at.max(start), (at + span.length).min(end));
             let (first, last) = ((from - start) as usize, (to - start) as usize);
             bytes[filled..first].fill(0);
-            self.file(span.layer)?.read_exact_at(&mut bytes[first..last], span.offset + (from - at))?;
+            let (file, place) = self.find(span)?;
+            file.read_exact_at(&mut bytes[first..last], place + (from - at))?;
             filled = last;
         }
         bytes[filled..].fill(0);
@@ -107,8 +115,8 @@ impl Spool {
         let mut position = 0;
         for piece in content.pieces() {
             io::copy(&mut io::repeat(0).take(piece.at - position), out)?;
-            let file = self.file(piece.span.layer)?;
-            let (mut at, end) = (piece.span.offset, piece.span.offset + piece.span.length);
+            let (file, mut at) = self.find(piece.span)?;
+            let end = at + piece.span.length;
             while at < end {
                 let count = BUFFER.min(usize::try_from(end - at).unwrap_or(usize::MAX));
                 file.read_exact_at(&mut buffer[..count], at)?;
@@ -122,7 +130,8 @@ impl Spool {
 
     /// Bytes that the spool takes on the disk, or would if it were flushed.
     pub fn bytes(&self) -> u64 {
-        let lengths = self.files.iter().filter_map(OnceLock::get).filter_map(|file| file.metadata().ok());
+        let places = self.files.iter().filter_map(OnceLock::get);
+        let lengths = places.filter_map(|place| place.file.metadata().ok());
         lengths.map(|found| found.len()).sum()
     }
 }

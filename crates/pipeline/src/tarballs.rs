@@ -121,7 +121,7 @@ impl<'a> Tarballs<'a> {
         (file, length, unpublished): (File, u64, Option<Unpublished>),
         spool: &Spool,
     ) -> Result<(), LayerFault> {
-        spool.adopt(spool.tarball_of(task.number), file).map_err(LayerFault::Spool)?;
+        spool.adopt(spool.tarball_of(task.number), (file, 0)).map_err(LayerFault::Spool)?;
         let tarball = Tarball { diff_id: *task.layer.diff_id, length, unpublished };
         if let Ok(mut known) = self.known.lock() {
             known.insert(task.number, tarball);

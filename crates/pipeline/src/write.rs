@@ -12,6 +12,7 @@ use tree::{BLOCK, Output, Remark, Tree};
 
 use crate::archive::Kind;
 use crate::arrivals::Arrivals;
+use crate::bed::Bed;
 use crate::built::{Built, Filesystem};
 use crate::directory;
 use crate::error::Error;
@@ -21,7 +22,7 @@ use crate::identity::Identity;
 use crate::layers::{self, Contents};
 use crate::options::{Erofs, Ext4, Format, Options, Target, scratch_directory};
 use crate::outlines::Outlines;
-use crate::output::{FileOutput, Places, copying};
+use crate::output::{FileOutput, Places, Settled, copying};
 use crate::press::{Done, Fault, candidates, press};
 use crate::publish::Unpublished;
 use crate::reuse;
@@ -42,6 +43,10 @@ pub(crate) struct Job<'a> {
 pub(crate) enum Held<'a> {
     /// In a spool.
     Spool(Spool),
+    /// In the file that is to be the output.
+    Bed(Bed),
+    /// Where they go.
+    Settled,
     /// In tarballs, where they stay.
     Tarballs(Spool, Tarballs<'a>),
     /// Still in the layers: outlines alone were merged.
@@ -53,13 +58,14 @@ impl Held<'_> {
     pub(crate) fn scratch_bytes(&self) -> u64 {
         match self {
             Held::Spool(spool) => spool.bytes(),
-            Held::Tarballs(..) | Held::Layers(_) => 0,
+            Held::Bed(_) | Held::Settled | Held::Tarballs(..) | Held::Layers(_) => 0,
         }
     }
 
     fn held(&self) -> &Spool {
         match self {
             Held::Spool(spool) | Held::Tarballs(spool, _) => spool,
+            Held::Bed(_) | Held::Settled => unreachable!("only ext4 filesystems are made in a bed"),
             Held::Layers(_) => unreachable!("`may_place` says which outputs can be written from the layers"),
         }
     }
@@ -67,6 +73,7 @@ impl Held<'_> {
     pub(crate) fn spool(self) -> Spool {
         match self {
             Held::Spool(spool) | Held::Tarballs(spool, _) => spool,
+            Held::Bed(_) | Held::Settled => unreachable!("only ext4 filesystems are made in a bed"),
             Held::Layers(_) => unreachable!("`may_place` says which outputs can be written from the layers"),
         }
     }
@@ -124,20 +131,26 @@ impl Job<'_> {
             writable: options.profile != ext4::Profile::ReadOnly,
         };
         let mut framed = self.frame(ext4.frame, inside, &identity)?;
-        let output = Unpublished::create(path, framed.length).map_err(fail)?;
-        self.fill(
-            (&output.file, ext4.frame.start()),
-            path,
-            contents,
-            (0, built.content_bytes),
-            built,
-            |out| {
-                layout.write(tree, out).map_err(|error| match error {
-                    ext4::Error::Io(cause) => fail(cause),
-                    other => Error::Ext4(other),
-                })
-            },
-        )?;
+        let start = ext4.frame.start();
+        let (output, contents) = match contents {
+            Held::Bed(bed) => {
+                let places = layout.contents().map(|(offset, span)| (start + offset, span));
+                if bed.settle(places, framed.length).map_err(fail)? {
+                    (bed.into_output(), Held::Settled)
+                } else {
+                    let (spool, bytes) = bed.into_spool().map_err(Error::Spool)?;
+                    built.scratch_bytes = bytes;
+                    (Unpublished::create(path, framed.length).map_err(fail)?, Held::Spool(spool))
+                }
+            }
+            contents => (Unpublished::create(path, framed.length).map_err(fail)?, contents),
+        };
+        self.fill((&output.file, start), path, contents, (0, built.content_bytes), built, |out| {
+            layout.write(tree, out).map_err(|error| match error {
+                ext4::Error::Io(cause) => fail(cause),
+                other => Error::Ext4(other),
+            })
+        })?;
         framed.write(&output.file, &identity, self.options.layers.threads()).map_err(fail)?;
         built.output_bytes = framed.length;
         self.publish(output, path, built)?;
@@ -271,6 +284,15 @@ impl Job<'_> {
                 output.finish().map_err(fail)?;
                 Ok(written)
             }),
+            Held::Bed(_) => unreachable!("it was settled"),
+            Held::Settled => {
+                let mut settled = Settled;
+                let output = FileOutput::new(file, &mut settled, total, self.report);
+                let mut output = output.starting_at(start);
+                let written = write(&mut output)?;
+                output.finish().map_err(fail)?;
+                Ok(written)
+            }
             Held::Layers(outlines) => {
                 let mut runs = Vec::new();
                 let output = FileOutput::new(file, &mut runs, total, self.report);

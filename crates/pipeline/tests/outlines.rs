@@ -2,83 +2,25 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
 
+mod common;
+
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use hash::Digest;
-use oci::Image;
+use common::place::{Place, noise};
 use proptest::test_runner::{Config, TestRunner};
-use serde_json::json;
 use store::Store;
-use testkit::image::{self, Layer, Tar};
+use testkit::image::{Layer, Tar};
 use testkit::stack;
-use unlade_pipeline::{
-    Built, Error, Ext4, Format, LayerFault, Options, Packing, Scratch, Target, build, layers, pull,
-};
+use unlade_pipeline::{Built, Error, Ext4, Format, LayerFault, Options, Packing, Scratch, Target, build};
 
-/// A store with an image in it.
-struct Place {
-    scratch: tempfile::TempDir,
-    store: Store,
-    image: Image,
-}
-
-impl Place {
-    fn new(layers: &[Layer]) -> Place {
-        let scratch = tempfile::tempdir().unwrap();
-        let layout = scratch.path().join("layout");
-        image::write_layout(&layout, "latest", layers, &json!({})).unwrap();
-        let store = Store::open(&scratch.path().join("store")).unwrap();
-        let source = format!("oci:{}", layout.display()).parse().unwrap();
-        let platform = format!("linux/{}", if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" });
-        let image =
-            pull::pull(&source, &platform.parse().unwrap(), &store, &pull::Options::default(), &|_| {});
-        Place { scratch, store, image: image.unwrap() }
-    }
-
-    fn output(&self) -> PathBuf {
-        self.scratch.path().join("out")
-    }
-
-    fn try_build(&self, options: &Options) -> Result<Built, Error> {
-        build(&self.store, &self.image, options, Target::Path(&self.output()), &|_| {})
-    }
-
-    /// The digest of what is built, and whether contents went through the scratch directory.
-    fn build(&self, options: &Options) -> (Digest, bool) {
-        let built = self.try_build(options).unwrap();
-        (Digest::sha256(&fs::read(self.output()).unwrap()), built.scratch_bytes > 0)
-    }
-
-    fn outline(&self, layer: usize) -> PathBuf {
-        let digest = self.image.manifest.layers[layer].digest;
-        self.store.path().join("unlade/outlines").join(format!("sha256-{}", digest.hex()))
-    }
-}
-
+/// Through a spool, so that what goes there is seen.
 fn options(format: Format) -> Options {
-    Options {
-        format,
-        layers: layers::Options::default(),
-        latest_mtime: None,
-        scratch: Scratch::Beside,
-        allow_empty: true,
-        remember: false,
-    }
+    common::place::options(format, Scratch::In(std::env::temp_dir()))
 }
 
 fn ext4() -> Options {
     options(Format::Ext4(Ext4::default()))
-}
-
-/// Bytes that do not repeat.
-fn noise(seed: u64, length: usize) -> Vec<u8> {
-    let mut state = seed;
-    let mut next = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 56) as u8
-    };
-    (0..length).map(|_| next()).collect()
 }
 
 /// Two layers: small files, one larger than every buffer, one with a hole, one that is replaced above.

@@ -4,7 +4,6 @@ use std::io::{self, BufRead};
 
 use flate2::{Crc, Decompress, FlushDecompress, Status};
 
-use super::BUFFER;
 use crate::error::Error;
 
 const FHCRC: u8 = 1 << 1;
@@ -24,10 +23,6 @@ pub(super) struct Gzip<R> {
     /// Whether what that comes to is compared with the member's trailer.
     pub(super) checks: bool,
     state: State,
-    buffer: Box<[u8]>,
-    /// What of the buffer is expanded and not yet consumed.
-    start: usize,
-    end: usize,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -48,9 +43,6 @@ impl<R: BufRead> Gzip<R> {
             crc: Crc::new(),
             checks: true,
             state: State::Between { first: true },
-            buffer: vec![0; BUFFER].into(),
-            start: 0,
-            end: 0,
         }
     }
 
@@ -59,28 +51,17 @@ impl<R: BufRead> Gzip<R> {
         self.input.consumed
     }
 
-    /// Sees to it that something is in the buffer and gives its length, 0 at the end.
-    pub(super) fn fill(&mut self) -> io::Result<usize> {
-        if self.start == self.end {
-            (self.start, self.end) = (0, 0);
-            // The buffer is filled to its end, however the input is cut into pieces.
-            while self.end < self.buffer.len() && self.state != State::Ended {
-                match self.state {
-                    State::Between { first } => self.begin(first)?,
-                    State::Inside => self.inflate()?,
-                    State::Ended => {}
-                }
+    /// Expands as much as `into` holds, however the input is cut into pieces; less only at the end.
+    pub(super) fn expand(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let mut filled = 0;
+        while filled < into.len() && self.state != State::Ended {
+            match self.state {
+                State::Between { first } => self.begin(first)?,
+                State::Inside => filled += self.inflate(&mut into[filled..])?,
+                State::Ended => {}
             }
         }
-        Ok(self.end - self.start)
-    }
-
-    pub(super) fn filled(&self) -> &[u8] {
-        &self.buffer[self.start..self.end]
-    }
-
-    pub(super) fn consume(&mut self, amount: usize) {
-        self.start = (self.start + amount).min(self.end);
+        Ok(filled)
     }
 
     /// Reads a member's header, or finds that there is none.
@@ -146,18 +127,17 @@ impl<R: BufRead> Gzip<R> {
     }
 
     /// Expands some of a member; at its end, checks the trailer.
-    fn inflate(&mut self) -> io::Result<()> {
+    fn inflate(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let input = self.input.input.fill_buf()?;
         let at_end = input.is_empty();
         let (in_before, out_before) = (self.inflate.total_in(), self.inflate.total_out());
-        let status = self.inflate.decompress(input, &mut self.buffer[self.end..], FlushDecompress::None);
+        let status = self.inflate.decompress(input, into, FlushDecompress::None);
         let taken = (self.inflate.total_in() - in_before) as usize;
         let made = (self.inflate.total_out() - out_before) as usize;
         self.input.consume(taken);
         if self.checks {
-            self.crc.update(&self.buffer[self.end..self.end + made]);
+            self.crc.update(&into[..made]);
         }
-        self.end += made;
         match status {
             Err(_) => return Err(Error::corrupt("deflate stream is damaged").into()),
             Ok(Status::StreamEnd) => {
@@ -167,7 +147,7 @@ impl<R: BufRead> Gzip<R> {
             Ok(Status::Ok | Status::BufError) if at_end && made == 0 => return Err(truncated()),
             Ok(Status::Ok | Status::BufError) => {}
         }
-        Ok(())
+        Ok(made)
     }
 
     fn trailer(&mut self) -> io::Result<()> {

@@ -4,7 +4,6 @@ use std::io::{self, BufRead};
 
 use zstd::zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer, get_error_name};
 
-use super::BUFFER;
 use crate::error::{Cap, Error};
 
 /// A zstd stream being expanded.
@@ -16,9 +15,6 @@ pub(super) struct Zstd<R> {
     /// Whether the last frame is complete, so that the input may end here.
     complete: bool,
     ended: bool,
-    buffer: Box<[u8]>,
-    start: usize,
-    end: usize,
 }
 
 impl<R: BufRead> Zstd<R> {
@@ -28,17 +24,7 @@ impl<R: BufRead> Zstd<R> {
         decoder.set_parameter(DParameter::WindowLogMax(window_log)).map_err(|code| {
             Error::invalid(format!("zstd window limit of 2^{window_log} bytes: {}", get_error_name(code)))
         })?;
-        Ok(Zstd {
-            input,
-            consumed: 0,
-            decoder,
-            window_log,
-            complete: false,
-            ended: false,
-            buffer: vec![0; BUFFER].into(),
-            start: 0,
-            end: 0,
-        })
+        Ok(Zstd { input, consumed: 0, decoder, window_log, complete: false, ended: false })
     }
 
     /// Compressed bytes taken so far.
@@ -46,37 +32,26 @@ impl<R: BufRead> Zstd<R> {
         self.consumed
     }
 
-    /// Sees to it that something is in the buffer and gives its length, 0 at the end.
-    pub(super) fn fill(&mut self) -> io::Result<usize> {
-        if self.start == self.end {
-            (self.start, self.end) = (0, 0);
-            while self.end < self.buffer.len() && !self.ended {
-                self.expand()?;
-            }
+    /// Expands as much as `into` holds, however the input is cut into pieces; less only at the end.
+    pub(super) fn expand(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let mut filled = 0;
+        while filled < into.len() && !self.ended {
+            filled += self.expand_some(&mut into[filled..])?;
         }
-        Ok(self.end - self.start)
+        Ok(filled)
     }
 
-    pub(super) fn filled(&self) -> &[u8] {
-        &self.buffer[self.start..self.end]
-    }
-
-    pub(super) fn consume(&mut self, amount: usize) {
-        self.start = (self.start + amount).min(self.end);
-    }
-
-    fn expand(&mut self) -> io::Result<()> {
+    fn expand_some(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let bytes = self.input.fill_buf()?;
         let at_end = bytes.is_empty();
         if at_end && self.complete {
             self.ended = true;
-            return Ok(());
+            return Ok(0);
         }
-        let before = self.end;
         let mut input = InBuffer::around(bytes);
-        let mut output = OutBuffer::around_pos(&mut self.buffer[..], self.end);
+        let mut output = OutBuffer::around(into);
         let result = self.decoder.decompress_stream(&mut output, &mut input);
-        self.end = output.pos();
+        let made = output.pos();
         let taken = input.pos();
         self.input.consume(taken);
         self.consumed += taken as u64;
@@ -84,10 +59,10 @@ impl<R: BufRead> Zstd<R> {
             Ok(hint) => self.complete = hint == 0,
             Err(code) => return Err(named(get_error_name(code), self.window_log).into()),
         }
-        if at_end && !self.complete && self.end == before {
+        if at_end && !self.complete && made == 0 {
             return Err(Error::corrupt("zstd stream is cut off").into());
         }
-        Ok(())
+        Ok(made)
     }
 }
 

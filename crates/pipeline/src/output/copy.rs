@@ -79,39 +79,41 @@ impl Bring for Copier<'_> {
     fn gather(&mut self, run: Run, bytes: &mut Vec<u8>) -> io::Result<()> {
         let start = bytes.len();
         bytes.resize(start + run.source.length as usize, 0);
-        self.spool.file(run.source.layer)?.read_exact_at(&mut bytes[start..], run.source.offset)
+        let (from, at) = self.spool.find(run.source)?;
+        from.read_exact_at(&mut bytes[start..], at)
     }
 }
 
 impl Copier<'_> {
     /// Copies a run to where it goes.
-    fn copy(&mut self, run: Run) -> io::Result<()> {
-        let Run { source, mut offset } = run;
-        let from = self.spool.file(source.layer)?;
-        let (mut at, end) = (source.offset, source.offset + source.length);
-        while self.in_kernel && at < end {
-            let length = usize::try_from(end - at).unwrap_or(usize::MAX).min(STEP);
-            match host::copy_in_kernel((from, at), (self.file, offset), length)? {
+    fn copy(&mut self, mut left: Run) -> io::Result<()> {
+        while self.in_kernel && left.source.length > 0 {
+            let length = usize::try_from(left.source.length).unwrap_or(usize::MAX).min(STEP);
+            let from = self.spool.find(left.source)?;
+            match host::copy_in_kernel(from, (self.file, left.offset), length)? {
                 Some(0) => return Err(short()),
-                Some(count) => self.done(source.layer, &mut at, &mut offset, count),
+                Some(count) => self.done(&mut left, count),
                 None => self.in_kernel = false,
             }
         }
-        let mut buffer = vec![0; if at < end { BUFFER } else { 0 }];
-        while at < end {
-            let count = buffer.len().min(usize::try_from(end - at).unwrap_or(usize::MAX));
+        let mut buffer = vec![0; if left.source.length > 0 { BUFFER } else { 0 }];
+        while left.source.length > 0 {
+            let count = buffer.len().min(usize::try_from(left.source.length).unwrap_or(usize::MAX));
+            let (from, at) = self.spool.find(left.source)?;
             from.read_exact_at(&mut buffer[..count], at)?;
-            self.file.write_all_at(&buffer[..count], offset)?;
-            self.done(source.layer, &mut at, &mut offset, count);
+            self.file.write_all_at(&buffer[..count], left.offset)?;
+            self.done(&mut left, count);
         }
         Ok(())
     }
 
-    fn done(&self, layer: u32, at: &mut u64, offset: &mut u64, count: usize) {
+    /// Tells of the first bytes of a run, and leaves the others.
+    fn done(&self, left: &mut Run, count: usize) {
         let length = count as u64;
-        (self.copied)(Run { source: Span { layer, offset: *at, length }, offset: *offset });
-        *at += length;
-        *offset += length;
+        (self.copied)(Run { source: Span { length, ..left.source }, ..*left });
+        left.source.offset += length;
+        left.source.length -= length;
+        left.offset += length;
     }
 }
 

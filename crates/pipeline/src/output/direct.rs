@@ -96,8 +96,8 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 fn bring(splicer: &mut Splicer, (file, direct): (&File, &Direct), spool: &Spool, run: Run) -> io::Result<()> {
-    let (from, length) = (spool.file(run.source.layer)?, run.source.length);
-    let done = splicer.splice((from, run.source.offset), (direct, run.offset), length)?;
+    let length = run.source.length;
+    let done = splicer.splice(spool.find(run.source)?, (direct, run.offset), length)?;
     spool.release(part(&run, 0, done).source);
     // What could not go this way.
     if done < length { copy(file, spool, part(&run, done, length - done)) } else { Ok(()) }

@@ -59,8 +59,8 @@ impl<W: Write> Output for StreamOutput<'_, W> {
     fn copy(&mut self, offset: u64, span: Span) -> io::Result<()> {
         self.advance(offset)?;
         self.buffer.resize(BUFFER, 0);
-        let from = self.spool.file(span.layer)?;
-        let (mut at, end) = (span.offset, span.offset + span.length);
+        let (from, mut at) = self.spool.find(span)?;
+        let end = at + span.length;
         while at < end {
             let count = BUFFER.min(usize::try_from(end - at).unwrap_or(usize::MAX));
             from.read_exact_at(&mut self.buffer[..count], at)?;

@@ -8,6 +8,8 @@
     reason = "every test file is a crate and uses a part of it"
 )]
 
+pub mod place;
+
 use std::error::Error;
 
 use oci::Image;
