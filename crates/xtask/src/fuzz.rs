@@ -33,7 +33,7 @@ pub(crate) const TARGETS: [&str; 11] = [
 ];
 
 /// Seconds of a run among the other tests.
-pub(crate) const SHORT: u32 = 10;
+pub(crate) const SHORT: u32 = 5;
 
 /// Most memory that one input may take, in MiB: far above what the limits of the targets allow.
 const MEMORY_MAX: u32 = 1024;

@@ -15,7 +15,19 @@ use testkit::tools;
 use crate::shell::{self, cargo, step};
 
 /// Those that take longest, which would be run alone if they came last.
-const FIRST: [&str; 6] = ["catalogue", "differential", "images", "registry", "looking", "compressed"];
+const FIRST: [&str; 11] = [
+    "catalogue",
+    "differential",
+    "images",
+    "compressed",
+    "registry",
+    "looking",
+    "archives",
+    "faults",
+    "boot",
+    "clean",
+    "pack",
+];
 
 /// Those that measure, and want nothing beside them.
 const ALONE: [&str; 1] = ["resources"];
