@@ -15,8 +15,8 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use erofs::{
-    Algorithm, BlockSize, ClusterSize, Compression, Contents, Error, Kernel, Label, Options, Press, Pressed,
-    SEGMENT, Sharing, Tails,
+    Addresses, Algorithm, BlockSize, ClusterSize, Compression, Contents, Error, Kernel, Label, Options, Press,
+    Pressed, SEGMENT, Sharing, Tails,
 };
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
@@ -79,12 +79,13 @@ fn check(tree: &Tree, options: &Options) {
     assert!(differences.is_empty(), "{}", differences.join("\n"));
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let is_read = options.compression.is_none_or(|compression| {
-        // By Debian 12's, which knows of no clusters that files share, nor of packed ends.
+        // By Debian 12's, which knows of no clusters that files share, nor of packed ends and wide addresses.
         matches!(compression.algorithm, Algorithm::Lz4 | Algorithm::Lz4hc(_))
             && options.sharing == Sharing::None
             && options.tails != Tails::Packed
     });
     if is_read
+        && options.addresses == Addresses::AsNeeded
         && options.block_size == BlockSize::B4096
         && COUNT.fetch_add(1, Ordering::Relaxed).is_multiple_of(CHECKED)
     {
@@ -187,6 +188,7 @@ fn options(u: &mut Unstructured<'_>) -> Result<Options> {
         block_size: *u.choose(&[BlockSize::B4096, BlockSize::B512, BlockSize::B1024, BlockSize::B2048])?,
         tails: *u.choose(&[Tails::Inline, Tails::Packed, Tails::Blocks])?,
         sharing: *u.choose(&[Sharing::None, Sharing::Files])?,
+        addresses: *u.choose(&[Addresses::AsNeeded, Addresses::Wide])?,
         compression,
         contents: Contents::Here,
         label: Label::parse(b"fuzz").expect("it is short"),

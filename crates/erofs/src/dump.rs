@@ -51,7 +51,7 @@ impl Dump<'_> {
             survey.inodes.len(),
             count(|inode| inode.extended),
             count(|inode| inode.data == Data::Inline),
-            count(|inode| matches!(inode.data, Data::Chunks(_))),
+            count(|inode| matches!(inode.data, Data::Chunks { .. })),
         )?;
         for (number, device) in (1..).zip(&layout.devices) {
             let outside = |inode: &&Inode| matches!(inode.data, Data::Outside(at) if at.device == number);
@@ -97,7 +97,7 @@ impl Dump<'_> {
                 Kind::Socket => write!(f, " socket")?,
             }
             self.inode(f, inode)?;
-            if let Data::Chunks(bits) = inode.data {
+            if let Data::Chunks { bits, .. } = inode.data {
                 write!(f, ", chunks of {}", 1u64 << bits)?;
                 let place = self.layout.survey.places[visit.node.index()];
                 for (_, first, blocks, start) in chunks.iter().filter(|run| run.0 == place) {

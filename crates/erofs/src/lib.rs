@@ -30,7 +30,7 @@ mod write;
 pub use compression::{Algorithm, ClusterSize, Compression};
 pub use dump::Dump;
 pub use error::Error;
-pub use options::{BlockSize, Contents, Kernel, Label, Options, Sharing, Tails};
+pub use options::{Addresses, BlockSize, Contents, Kernel, Label, Options, Sharing, Tails};
 pub use packed::{Packed, Part};
 pub use plan::{Device, Layout, plan, plan_index, plan_pressed};
 pub use press::{Press, SEGMENT, Segment};

@@ -3,7 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::format::{CLUSTERS_SINCE, DEDUPE_SINCE, DEVICES_SINCE, FRAGMENTS_SINCE, SMALL_BLOCKS_SINCE};
+use crate::format::{
+    CLUSTERS_SINCE, DEDUPE_SINCE, DEVICES_SINCE, FRAGMENTS_SINCE, SMALL_BLOCKS_SINCE, WIDE_SINCE,
+};
 use crate::{Algorithm, ClusterSize, Compression, Error};
 
 /// What the caller decides. Everything else follows from the tree.
@@ -25,6 +27,8 @@ pub struct Options {
     pub contents: Contents,
     /// What files that are equal have in common.
     pub sharing: Sharing,
+    /// How many bits the numbers of blocks have.
+    pub addresses: Addresses,
     /// How contents are compressed, if they are.
     pub compression: Option<Compression>,
     /// The volume's name.
@@ -41,6 +45,7 @@ impl Default for Options {
             tails: Tails::Inline,
             contents: Contents::Here,
             sharing: Sharing::None,
+            addresses: Addresses::AsNeeded,
             compression: None,
             label: Label::default(),
             // "unlade" in a UUID of version 8.
@@ -58,6 +63,9 @@ impl Options {
         };
         if self.block_size != BlockSize::B4096 {
             needs("blocks of other than 4096 bytes", SMALL_BLOCKS_SINCE)?;
+        }
+        if self.addresses == Addresses::Wide {
+            needs("addresses of 48 bits", WIDE_SINCE)?;
         }
         if self.contents == Contents::OnDevices {
             self.check_index()?;
@@ -153,13 +161,13 @@ impl FromStr for Kernel {
 /// Bytes of a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum BlockSize {
-    /// As a tarball has them; at most 2 TiB. Linux 6.4.
+    /// As a tarball has them; 2 TiB are addressed by 32 bits. Linux 6.4.
     B512,
-    /// At most 4 TiB. Linux 6.4.
+    /// 4 TiB are addressed by 32 bits. Linux 6.4.
     B1024,
-    /// At most 8 TiB. Linux 6.4.
+    /// 8 TiB are addressed by 32 bits. Linux 6.4.
     B2048,
-    /// At most 16 TiB.
+    /// 16 TiB are addressed by 32 bits.
     #[default]
     B4096,
 }
@@ -211,6 +219,16 @@ pub enum Sharing {
     None,
     /// Their whole blocks or clusters. Of compressed files Linux 6.1 reads that.
     Files,
+}
+
+/// How many bits the numbers of blocks have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Addresses {
+    /// 32; or 48 if there are more blocks than these number, and the oldest kernel reads that.
+    #[default]
+    AsNeeded,
+    /// 48, be there cause for it or not: so that small filesystems show what large ones are like. Linux 6.15.
+    Wide,
 }
 
 /// A volume's name: at most 15 bytes, none of them NUL.

@@ -143,7 +143,7 @@ impl Layout {
                 Kind::File(Content::Inline(bytes)) => bytes,
                 _ => continue,
             };
-            let at = u64::from(inode.start) * u64::from(size.bytes());
+            let at = inode.start * u64::from(size.bytes());
             let blocks = inode.blocks(size) * u64::from(size.bytes());
             if blocks > 0 {
                 sink.pad(at)?;
@@ -160,7 +160,7 @@ impl Layout {
             let inode = &self.survey.inodes[run.inode as usize];
             if let Kind::File(content) = &tree.node(inode.node).kind {
                 let range = run.stretch.bytes(size);
-                let start = u64::from(run.start) * u64::from(size.bytes());
+                let start = run.start * u64::from(size.bytes());
                 for (at, span) in pieces_in(content, range.clone()) {
                     sink.copy(start + (at - range.start), span)?;
                 }
@@ -179,8 +179,8 @@ impl Layout {
     }
 
     /// The blocks of a file in chunks: `(first block of the file, blocks, first block of the filesystem)`.
-    pub(crate) fn chunk_runs(&self) -> Vec<(u32, u64, u64, u32)> {
-        let chunked = |inode: u32| matches!(self.survey.inodes[inode as usize].data, Data::Chunks(_));
+    pub(crate) fn chunk_runs(&self) -> Vec<(u32, u64, u64, u64)> {
+        let chunked = |inode: u32| matches!(self.survey.inodes[inode as usize].data, Data::Chunks { .. });
         let of_chunks = self.survey.runs.iter().filter(|run| chunked(run.inode));
         let mut runs: Vec<_> =
             of_chunks.map(|run| (run.inode, run.stretch.first, run.stretch.blocks, run.start)).collect();

@@ -102,7 +102,7 @@ pub(crate) enum ProfileKind {
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "EROFS")]
 pub(crate) struct ErofsArgs {
-    /// The oldest Linux that must be able to read it, from 5.4 on
+    /// The oldest Linux that must be able to read it, from 5.4 on; more than 16 TiB need 6.15
     #[arg(long, value_name = "VERSION", default_value_t = erofs::Kernel::DEFAULT)]
     pub(crate) erofs_min_kernel: erofs::Kernel,
 

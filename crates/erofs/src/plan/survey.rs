@@ -11,6 +11,7 @@ use crate::format::{
 use crate::plan::chunks::{self, Stretch};
 use crate::plan::devices::{Device, Outside, outside};
 use crate::plan::limits::{check_content, check_device, check_link, invalid, limit};
+use crate::plan::width::Width;
 use crate::plan::xattrs::{self, Arranged, Counter, Shared};
 use crate::plan::{directories, indexes};
 use crate::pressed::{File, Pressed};
@@ -33,7 +34,7 @@ pub(crate) struct Inode {
     /// Where it lies behind the start of the metadata, in [`SLOT`]s.
     pub(crate) nid: u64,
     /// The first of its blocks; 0 if it has none, or chunks.
-    pub(crate) start: u32,
+    pub(crate) start: u64,
 }
 
 /// Where the bytes of an inode lie.
@@ -43,8 +44,8 @@ pub(crate) enum Data {
     Plain,
     /// The last ones behind the inode.
     Inline,
-    /// In chunks of two to the power of so many bytes.
-    Chunks(u8),
+    /// In chunks of two to the power of so many bytes, whose addresses have that width.
+    Chunks { bits: u8, width: Width },
     /// On another device, in chunks that are as long as can be.
     Outside(Outside),
     /// In clusters. So many bytes behind the inode are their index, and so many the end of the file.
@@ -68,7 +69,7 @@ impl Inode {
         match self.data {
             Data::Plain => self.size.div_ceil(block),
             Data::Inline => self.size / block,
-            Data::Chunks(_) | Data::Outside(_) | Data::Pressed { .. } => 0,
+            Data::Chunks { .. } | Data::Outside(_) | Data::Pressed { .. } => 0,
         }
     }
 
@@ -77,17 +78,22 @@ impl Inode {
         let behind = match self.data {
             Data::Plain => 0,
             Data::Inline => self.tail(size),
-            Data::Chunks(bits) => 4 * self.size.div_ceil(1 << bits),
+            Data::Chunks { bits, width } => self.gap() + width.entry() * self.size.div_ceil(1 << bits),
             Data::Outside(_) => self.gap() + CHUNK_INDEX_SIZE * self.size.div_ceil(1 << CHUNK_BITS_MAX),
             Data::Pressed { index, tail } => u64::from(index) + u64::from(tail),
         };
         self.fields() + u64::from(self.xattrs) + behind
     }
 
-    /// Bytes before a map of chunks that says on which devices they lie.
+    /// Bytes before a map of chunks.
     pub(crate) fn gap(&self) -> u64 {
+        let entry = match self.data {
+            Data::Chunks { width, .. } => width.entry(),
+            Data::Outside(_) => CHUNK_INDEX_SIZE,
+            Data::Plain | Data::Inline | Data::Pressed { .. } => return 0,
+        };
         let at = self.fields() + u64::from(self.xattrs);
-        at.next_multiple_of(CHUNK_INDEX_SIZE) - at
+        at.next_multiple_of(entry) - at
     }
 
     /// Bytes of a compressed end, which must not lie in two blocks.
@@ -100,7 +106,7 @@ impl Inode {
         match self.data {
             Data::Plain => LAYOUT_PLAIN,
             Data::Inline => LAYOUT_INLINE,
-            Data::Chunks(_) | Data::Outside(_) => LAYOUT_CHUNKS,
+            Data::Chunks { .. } | Data::Outside(_) => LAYOUT_CHUNKS,
             Data::Pressed { .. } => LAYOUT_COMPRESSED,
         }
     }
@@ -115,7 +121,7 @@ pub(crate) struct Run {
     pub(crate) inode: u32,
     pub(crate) stretch: Stretch,
     /// The first of them in the filesystem.
-    pub(crate) start: u32,
+    pub(crate) start: u64,
 }
 
 /// What a tree needs.
@@ -150,12 +156,14 @@ pub(crate) fn survey(
     pressed: &Pressed,
     devices: &[Device],
     options: &Options,
+    width: Width,
 ) -> Result<Survey, Error> {
     let mut surveyor = Surveyor {
         tree,
         pressed,
         devices,
         options,
+        width,
         times: BTreeMap::new(),
         counter: Counter::default(),
         out: Survey {
@@ -181,6 +189,7 @@ struct Surveyor<'a> {
     pressed: &'a Pressed,
     devices: &'a [Device],
     options: &'a Options,
+    width: Width,
     /// How many files that may have small inodes have a time.
     times: BTreeMap<Time, u64>,
     counter: Counter<'a>,
@@ -209,7 +218,7 @@ impl Surveyor<'_> {
                 links = 2 + entries.values().filter(|entry| tree.entries(**entry).is_some()).count() as u64;
             }
             Kind::File(content) => {
-                check_content(content, self.options.block_size, visit)?;
+                check_content(content, self.options, visit)?;
                 size = content.size();
             }
             Kind::Symlink(text) => {
@@ -228,7 +237,9 @@ impl Surveyor<'_> {
             self.counter.count(visit.node, &xattrs);
         }
         let small = [node.metadata.uid, node.metadata.gid, links].into_iter().all(|n| n <= u16::MAX.into());
-        let extended = !small || size > u32::MAX.into();
+        // A small inode has room for its links, or for the upper bits of its address.
+        let is_wide = self.width == Width::Wide && links > 1 && matches!(node.kind, Kind::File(_));
+        let extended = !small || size > u32::MAX.into() || is_wide;
         if !extended {
             *self.times.entry(time(node.metadata.mtime)).or_default() += 1;
         }
@@ -262,7 +273,7 @@ impl Surveyor<'_> {
             }
             inode.data = match self.pressed.file(inode.node) {
                 Some(file) => {
-                    inode.start = file.start;
+                    inode.start = file.start.into();
                     self.pressed_data(&inode, file)
                 }
                 None => self.data(&inode),
@@ -339,8 +350,8 @@ impl Surveyor<'_> {
             && self.options.min_kernel >= CHUNKS_SINCE
         {
             let bytes = flat.blocks(size) * u64::from(size.bytes()) + flat.tail(size).next_multiple_of(SLOT);
-            if let Some(bits) = chunks::choose(content, size, bytes) {
-                return Data::Chunks(bits);
+            if let Some(bits) = chunks::choose(content, size, self.width, bytes) {
+                return Data::Chunks { bits, width: self.width };
             }
         }
         flat.data
@@ -358,7 +369,7 @@ impl Surveyor<'_> {
                 }
             }
             Data::Pressed { .. } | Data::Outside(_) => {}
-            Data::Chunks(bits) => {
+            Data::Chunks { bits, .. } => {
                 for stretch in chunks::stretches(content, size, bits) {
                     let range = stretch.bytes(size);
                     let source = pieces_in(content, range).next().map(|(_, span)| span);

@@ -220,19 +220,25 @@ impl Image {
 
     /// Mounts it; `None` if this process may not, which is an error where `CI` is set.
     pub(crate) fn mount(&self) -> Option<testkit::judge::Mount> {
-        if !testkit::tools::is_root() {
-            assert!(std::env::var_os("CI").is_none(), "only root can mount");
-            eprintln!("SKIPPED: only root can mount");
-            return None;
-        }
-        // A module of the kernel, where it is not built in; mount(8) cannot find it by a file without a device.
-        let _ = run(std::process::Command::new("modprobe").arg("erofs"));
-        if !fs::read_to_string("/proc/filesystems").unwrap().contains("\terofs\n") {
-            eprintln!("SKIPPED: this kernel has no EROFS");
-            return None;
-        }
-        Some(testkit::judge::Mount::new(&self.path, "ro").unwrap())
+        mounted(&self.path)
     }
+}
+
+/// Mounts a filesystem in a file; `None` if this process may not, which is an error where `CI` is set.
+#[cfg(unix)]
+pub(crate) fn mounted(path: &std::path::Path) -> Option<testkit::judge::Mount> {
+    if !testkit::tools::is_root() {
+        assert!(std::env::var_os("CI").is_none(), "only root can mount");
+        eprintln!("SKIPPED: only root can mount");
+        return None;
+    }
+    // A module of the kernel, where it is not built in; mount(8) cannot find it by a file without a device.
+    let _ = run(std::process::Command::new("modprobe").arg("erofs"));
+    if !fs::read_to_string("/proc/filesystems").unwrap().contains("\terofs\n") {
+        eprintln!("SKIPPED: this kernel has no EROFS");
+        return None;
+    }
+    Some(testkit::judge::Mount::new(path, "ro").unwrap())
 }
 
 pub(crate) fn one(metadata: tree::Metadata, kind: Kind) -> Tree {
