@@ -79,7 +79,7 @@ impl Dump<'_> {
 
     fn names(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = vec![false; self.tree.table_length()];
-        let chunks = self.layout.chunk_runs();
+        let mapped = self.layout.survey.mapped();
         let mut walk = self.tree.walk();
         while let Some(visit) = walk.step() {
             let inode = self.layout.survey.inode(visit.node);
@@ -100,8 +100,9 @@ impl Dump<'_> {
             if let Data::Chunks { bits, .. } = inode.data {
                 write!(f, ", chunks of {}", 1u64 << bits)?;
                 let place = self.layout.survey.places[visit.node.index()];
-                for (_, first, blocks, start) in chunks.iter().filter(|run| run.0 == place) {
-                    write!(f, " {first}+{blocks}@{start}")?;
+                let from = mapped.partition_point(|run| run.inode < place);
+                for run in mapped[from..].iter().take_while(|run| run.inode == place) {
+                    write!(f, " {}+{}@{}", run.first, run.blocks, run.start)?;
                 }
             }
             writeln!(f)?;

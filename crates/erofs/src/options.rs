@@ -4,7 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::format::{
-    CLUSTERS_SINCE, DEDUPE_SINCE, DEVICES_SINCE, FRAGMENTS_SINCE, SMALL_BLOCKS_SINCE, WIDE_SINCE,
+    CHUNKS_SINCE, CLUSTERS_SINCE, DEDUPE_SINCE, DEVICES_SINCE, FRAGMENTS_SINCE, SMALL_BLOCKS_SINCE,
+    WIDE_SINCE,
 };
 use crate::{Algorithm, ClusterSize, Compression, Error};
 
@@ -71,6 +72,9 @@ impl Options {
             self.check_index()?;
             needs("contents on other devices", DEVICES_SINCE)?;
         }
+        if self.sharing == Sharing::Chunks {
+            needs("files that share parts", CHUNKS_SINCE)?;
+        }
         if self.tails == Tails::Packed {
             needs("ends of files that are compressed together", FRAGMENTS_SINCE)?;
         }
@@ -89,6 +93,11 @@ impl Options {
         }
         if cluster > ClusterSize::BLOCK {
             needs("clusters of more than 4096 bytes", CLUSTERS_SINCE)?;
+        }
+        if self.sharing == Sharing::Chunks {
+            let what =
+                "compressed files share no parts: only files that are equal as a whole are stored once";
+            return Err(Error::Option { what });
         }
         if self.sharing == Sharing::Files {
             needs("compressed files that share their clusters", DEDUPE_SINCE)?;
@@ -211,7 +220,8 @@ pub enum Contents {
     OnDevices,
 }
 
-/// What files that are equal have in common. Who plans says which are: [`Pressed::share`](crate::Pressed::share).
+/// What files that are equal have in common. Who plans says which are: [`Pressed::share`](crate::Pressed::share),
+/// [`Pressed::repeat`](crate::Pressed::repeat).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Sharing {
     /// Nothing: each has blocks of its own.
@@ -219,6 +229,8 @@ pub enum Sharing {
     None,
     /// Their whole blocks or clusters. Of compressed files Linux 6.1 reads that.
     Files,
+    /// That, and whole blocks of files that are equal in parts, none of which are compressed. Linux 5.15.
+    Chunks,
 }
 
 /// How many bits the numbers of blocks have.

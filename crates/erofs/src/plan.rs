@@ -5,7 +5,9 @@ pub(crate) mod devices;
 pub(crate) mod directories;
 pub(crate) mod indexes;
 mod limits;
+pub(crate) mod maps;
 mod place;
+pub(crate) mod repeats;
 pub(crate) mod survey;
 mod width;
 pub(crate) mod xattrs;
@@ -18,6 +20,7 @@ use crate::format::{
 };
 pub use crate::plan::devices::Device;
 use crate::plan::place::{Placed, place};
+pub use crate::plan::repeats::Repeat;
 use crate::plan::survey::{Data, Survey, survey};
 pub(crate) use crate::plan::width::{WIDE_SIZE_MAX, Width};
 use crate::pressed::{File, Pressed};
@@ -109,6 +112,13 @@ impl Layout {
     /// Inodes in all, the packed one among them; none is free.
     pub fn inodes(&self) -> u64 {
         self.survey.inodes.len() as u64 + u64::from(self.pressed.packed.is_some())
+    }
+
+    /// Bytes of files that lie in others as well, part by part, and were left out of the filesystem for that
+    /// ([`Pressed::repeat`]); files that are equal as a whole do not count.
+    pub fn lent_bytes(&self) -> u64 {
+        let blocks: u64 = self.survey.lent.iter().map(|lent| lent.stretch.blocks).sum();
+        blocks * u64::from(self.block_size())
     }
 
     /// The devices beside the filesystem that contents lie on, in the order in which a kernel must be told of them.

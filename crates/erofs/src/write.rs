@@ -10,7 +10,7 @@ use std::io;
 use tree::{Content, Kind, Output, Span, Tree};
 
 use crate::format::{COMPACT_SIZE, SLOT, SUPERBLOCK_OFFSET};
-use crate::plan::survey::{Data, Inode, pieces_in};
+use crate::plan::survey::{Inode, pieces_in};
 use crate::{Error, Layout};
 
 /// Metadata of neighbours goes out in writes of up to so many bytes.
@@ -176,16 +176,6 @@ impl Layout {
 
     fn nid_at(&self, nid: u64) -> u64 {
         self.placed.metadata * u64::from(self.block_size()) + nid * SLOT
-    }
-
-    /// The blocks of a file in chunks: `(first block of the file, blocks, first block of the filesystem)`.
-    pub(crate) fn chunk_runs(&self) -> Vec<(u32, u64, u64, u64)> {
-        let chunked = |inode: u32| matches!(self.survey.inodes[inode as usize].data, Data::Chunks { .. });
-        let of_chunks = self.survey.runs.iter().filter(|run| chunked(run.inode));
-        let mut runs: Vec<_> =
-            of_chunks.map(|run| (run.inode, run.stretch.first, run.stretch.blocks, run.start)).collect();
-        runs.sort_unstable();
-        runs
     }
 }
 

@@ -25,6 +25,8 @@ enum What {
     File(u64),
     /// The same bytes as the file before.
     Twin,
+    /// Those from one of its blocks on.
+    Part(u64),
     Pieces(Vec<(u8, u16)>, u16),
     Inline(Vec<u8>),
     Symlink(Vec<u8>),
@@ -39,6 +41,7 @@ fn what() -> impl Strategy<Value = What> {
     prop_oneof![
         4 => prop_oneof![0..100u64, 0..20_000u64, Just(4096u64), 1_000_000..3_000_000u64].prop_map(What::File),
         1 => Just(What::Twin),
+        1 => (1..6u64).prop_map(What::Part),
         2 => (vec((1..20u8, 1..9000u16), 0..12), any::<u16>()).prop_map(|(p, t)| What::Pieces(p, t)),
         1 => vec(any::<u8>(), 0..5000).prop_map(What::Inline),
         2 => vec(1..=255u8, 1..4096).prop_map(What::Symlink),
@@ -105,6 +108,13 @@ fn tree_of(items: &[Item], layer: u32) -> Tree {
                 Kind::File(Content::Whole(span))
             }
             What::Twin => last_span.map_or(Kind::Fifo, |span| Kind::File(Content::Whole(span))),
+            What::Part(first) => match last_span {
+                Some(Span { layer, offset, length }) if length > first * 4096 => {
+                    let (offset, length) = (offset + first * 4096, length - first * 4096);
+                    Kind::File(Content::Whole(Span { layer, offset, length }))
+                }
+                _ => Kind::Socket,
+            },
             What::Pieces(pieces, tail) => {
                 let mut at = 0;
                 let mut placed = Vec::new();
@@ -145,7 +155,7 @@ fn options() -> impl Strategy<Value = Options> {
     let block_size =
         prop_oneof![2 => Just(BlockSize::B4096), 1 => proptest::sample::select(sizes().to_vec())];
     let tails = prop_oneof![3 => Just(Tails::Inline), 1 => Just(Tails::Blocks)];
-    let sharing = prop_oneof![Just(Sharing::None), Just(Sharing::Files)];
+    let sharing = prop_oneof![Just(Sharing::None), Just(Sharing::Files), Just(Sharing::Chunks)];
     let all = (block_size, any::<bool>(), tails, sharing, any::<bool>(), any::<[u8; 16]>());
     all.prop_map(|(block_size, old, tails, sharing, wide, uuid)| {
         let min_kernel = match old && block_size == BlockSize::B4096 {
@@ -154,6 +164,7 @@ fn options() -> impl Strategy<Value = Options> {
         };
         let label = Label::parse(b"random").unwrap();
         let contents = Contents::Here;
+        let sharing = if min_kernel == Kernel::FIRST { sharing.min(Sharing::Files) } else { sharing };
         let wide = wide && min_kernel > Kernel::FIRST;
         let addresses = if wide { Addresses::Wide } else { Addresses::AsNeeded };
         Options {
@@ -203,7 +214,8 @@ proptest! {
         packed: bool,
     ) {
         let tree = tree_of(&items, 1);
-        let sharing = if min_kernel == Kernel::FIRST { Sharing::None } else { options.sharing };
+        let sharing = options.sharing.min(Sharing::Files);
+        let sharing = if min_kernel == Kernel::FIRST { Sharing::None } else { sharing };
         let tails = if min_kernel > Kernel::FIRST && packed { Tails::Packed } else { options.tails };
         let block_size = BlockSize::B4096;
         let addresses = if min_kernel > Kernel::FIRST { options.addresses } else { Addresses::AsNeeded };

@@ -239,6 +239,7 @@ impl Erofs {
         let sharing = match sharing {
             Sharing::None => "",
             Sharing::Files => " sharing=files",
+            Sharing::Chunks => " sharing=chunks",
         };
         let addresses = match addresses {
             erofs::Addresses::AsNeeded => "",

@@ -95,6 +95,7 @@ pub(crate) fn place(
             inode.start = run.start;
         }
     }
+    survey.settle()?;
     for &(inode, twin) in &survey.twins {
         survey.inodes[inode as usize].start = survey.inodes[twin as usize].start;
     }

@@ -11,9 +11,11 @@ use crate::format::{
 use crate::plan::chunks::{self, Stretch};
 use crate::plan::devices::{Device, Outside, outside};
 use crate::plan::limits::{check_content, check_device, check_link, invalid, limit};
+use crate::plan::maps::Lent;
+use crate::plan::repeats::Repeat;
 use crate::plan::width::Width;
 use crate::plan::xattrs::{self, Arranged, Counter, Shared};
-use crate::plan::{directories, indexes};
+use crate::plan::{directories, indexes, repeats};
 use crate::pressed::{File, Pressed};
 use crate::{BlockSize, Error, Options, Tails};
 
@@ -133,6 +135,8 @@ pub(crate) struct Survey {
     pub(crate) inodes: Vec<Inode>,
     /// In the order in which the layers hold them.
     pub(crate) runs: Vec<Run>,
+    /// Blocks of files in chunks that other files have.
+    pub(crate) lent: Vec<Lent>,
     /// Inodes that have the blocks of another one: both places in [`Survey::inodes`].
     pub(crate) twins: Vec<(u32, u32)>,
     pub(crate) shared: Shared,
@@ -170,6 +174,7 @@ pub(crate) fn survey(
             places: vec![u32::MAX; tree.table_length()],
             inodes: Vec::with_capacity(tree.table_length()),
             runs: Vec::with_capacity(tree.table_length()),
+            lent: Vec::new(),
             twins: Vec::new(),
             shared: Shared::default(),
             epoch: Time::default(),
@@ -316,14 +321,19 @@ impl Surveyor<'_> {
     }
 
     /// The place of the inode whose blocks one may have: where both are as they would be uncompressed, and the other has
-    /// as many, its end being in a block if this one's is.
+    /// as many, its end being in a block if this one's is; or where both are in chunks.
     fn twin(&self, inode: &Inode) -> Option<u32> {
         let size = self.options.block_size;
         let place = self.out.places[self.pressed.twin(inode.node)?.index()];
         let twin = self.out.inodes.get(place as usize)?;
-        let are_flat = [inode, twin].into_iter().all(|one| matches!(one.data, Data::Plain | Data::Inline));
-        (are_flat && inode.size == twin.size && (1..=twin.blocks(size)).contains(&inode.blocks(size)))
-            .then_some(place)
+        let are_alike = match (inode.data, twin.data) {
+            (Data::Plain | Data::Inline, Data::Plain | Data::Inline) => {
+                (1..=twin.blocks(size)).contains(&inode.blocks(size))
+            }
+            (Data::Chunks { .. }, _) => inode.data == twin.data,
+            _ => false,
+        };
+        (are_alike && inode.size == twin.size).then_some(place)
     }
 
     /// Decides where an inode's bytes lie.
@@ -335,6 +345,12 @@ impl Surveyor<'_> {
         };
         if let Some(outside) = content.and_then(|content| outside(self.devices, content, size)) {
             return Data::Outside(outside);
+        }
+        let repeats = self.pressed.repeats(inode.node);
+        if !repeats.is_empty()
+            && let Some(bits) = repeats::choose(repeats, inode.size, self.options, self.width)
+        {
+            return Data::Chunks { bits, width: self.width };
         }
         let inline = Inode { data: Data::Inline, ..*inode };
         let tail = inline.tail(size);
@@ -370,7 +386,17 @@ impl Surveyor<'_> {
             }
             Data::Pressed { .. } | Data::Outside(_) => {}
             Data::Chunks { bits, .. } => {
-                for stretch in chunks::stretches(content, size, bits) {
+                let repeats = self.pressed.repeats(inode.node);
+                let (lent, own) = match repeats.is_empty() {
+                    true => (Vec::new(), chunks::stretches(content, size, bits).collect()),
+                    false => repeats::divide(repeats, inode.size, size, bits),
+                };
+                for Repeat { first, blocks, of } in lent {
+                    let stretch = Stretch { first, blocks };
+                    let of = of.map(|(node, at)| (self.out.places[node.index()], at));
+                    self.out.lent.extend(of.map(|of| Lent { inode: place, stretch, of, start: 0 }));
+                }
+                for stretch in own {
                     let range = stretch.bytes(size);
                     let source = pieces_in(content, range).next().map(|(_, span)| span);
                     self.out.runs.push(Run { source, inode: place, stretch, start: 0 });

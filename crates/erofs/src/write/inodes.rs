@@ -12,6 +12,7 @@ use crate::format::{
     XATTR_HEADER_SIZE,
 };
 use crate::plan::devices::Outside;
+use crate::plan::maps::Mapped;
 use crate::plan::survey::{Data, Inode, pieces_in, time};
 use crate::plan::xattrs::{Arranged, Xattr, of};
 use crate::plan::{Width, indexes};
@@ -27,8 +28,8 @@ pub(crate) struct Writer<'a> {
     tree: &'a Tree,
     /// Where shared attributes lie among each other.
     places: &'a BTreeMap<Xattr<'a>, u64>,
-    /// By inode: stretches of files in chunks, and where they lie.
-    chunks: Vec<(u32, u64, u64, u64)>,
+    /// Where the blocks of files in chunks lie.
+    mapped: Vec<Mapped>,
 }
 
 impl<'a> Writer<'a> {
@@ -37,7 +38,7 @@ impl<'a> Writer<'a> {
         tree: &'a Tree,
         places: &'a BTreeMap<Xattr<'a>, u64>,
     ) -> Writer<'a> {
-        Writer { layout, tree, places, chunks: layout.chunk_runs() }
+        Writer { layout, tree, places, mapped: layout.survey.mapped() }
     }
 
     /// Writes an inode and what lies behind it.
@@ -103,16 +104,16 @@ impl<'a> Writer<'a> {
         sink: &mut Sink<'_>,
     ) -> Result<(), Error> {
         let blocks_of_chunk = 1u64 << (bits - self.layout.options.block_size.bits());
-        let first = self.chunks.partition_point(|run| run.0 < place);
-        let mut runs = self.chunks[first..].iter().take_while(|run| run.0 == place).peekable();
+        let first = self.mapped.partition_point(|run| run.inode < place);
+        let mut runs = self.mapped[first..].iter().take_while(|run| run.inode == place).peekable();
         let chunks = inode.size.div_ceil(1 << bits);
         for batch in (0..chunks).step_by(ADDRESSES as usize) {
             let mut bytes = Vec::new();
             for chunk in batch..(batch + ADDRESSES).min(chunks) {
                 let block = chunk * blocks_of_chunk;
-                while runs.next_if(|run| run.1 + run.2 <= block).is_some() {}
+                while runs.next_if(|run| run.first + run.blocks <= block).is_some() {}
                 let address = match runs.peek() {
-                    Some(&&(_, first, _, start)) if first <= block => Some(start + (block - first)),
+                    Some(run) if run.first <= block => Some(run.start + (block - run.first)),
                     _ => None,
                 };
                 match width {
