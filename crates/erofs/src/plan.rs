@@ -142,7 +142,7 @@ impl Layout {
             (self.has_tails(), TAILS_SINCE),
             (self.has_shared_clusters(), DEDUPE_SINCE),
             (self.pressed.packed.is_some(), FRAGMENTS_SINCE),
-            (self.is_wide(), WIDE_SINCE),
+            (self.is_wide() || self.has_long_files(), WIDE_SINCE),
         ];
         let used = since.into_iter().filter(|(used, _)| *used).map(|(_, kernel)| kernel);
         used.chain(self.algorithm().map(Algorithm::since)).max().unwrap_or(Kernel::FIRST)
@@ -157,6 +157,12 @@ impl Layout {
     /// Whether addresses of blocks have 48 bits.
     pub(crate) fn is_wide(&self) -> bool {
         self.width == Width::Wide
+    }
+
+    /// Whether a file, mostly holes, has more blocks than short addresses number: older kernels are not asked for it.
+    fn has_long_files(&self) -> bool {
+        let max = Width::Narrow.blocks_max() * u64::from(self.block_size());
+        self.survey.inodes.iter().any(|inode| inode.size > max)
     }
 
     fn has_big_clusters(&self) -> bool {

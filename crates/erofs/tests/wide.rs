@@ -67,6 +67,10 @@ fn as_needed() {
             assert_eq!(would.as_deref(), (kernel == "6.14").then_some("6.15"), "{error}");
         }
     }
+    // Narrow, and yet not for older kernels.
+    let holes = Builder::new().sparse("holes", 20 << 40, &[(0, 4096)]).tree();
+    let options = newest(BlockSize::B4096);
+    assert_eq!(plan(&holes, &options).unwrap().needs_kernel().to_string(), "6.15");
     let error = plan(&with(4096), &wide(Options::default())).unwrap_err();
     assert!(error.to_string().starts_with("addresses of 48 bits need Linux 6.15"), "{error}");
 }
