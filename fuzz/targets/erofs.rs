@@ -15,8 +15,8 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use erofs::{
-    Algorithm, BlockSize, ClusterSize, Compression, Contents, Error, Kernel, Label, Options, Press, Pressed,
-    SEGMENT, Sharing, Tails,
+    Addresses, Algorithm, BlockSize, ClusterSize, Compression, Contents, Error, Kernel, Label, Options, Press,
+    Pressed, Repeat, SEGMENT, Sharing, Tails,
 };
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
@@ -79,12 +79,13 @@ fn check(tree: &Tree, options: &Options) {
     assert!(differences.is_empty(), "{}", differences.join("\n"));
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let is_read = options.compression.is_none_or(|compression| {
-        // By Debian 12's, which knows of no clusters that files share, nor of packed ends.
+        // By Debian 12's, which knows of no clusters that files share, nor of packed ends and wide addresses.
         matches!(compression.algorithm, Algorithm::Lz4 | Algorithm::Lz4hc(_))
             && options.sharing == Sharing::None
             && options.tails != Tails::Packed
     });
     if is_read
+        && options.addresses == Addresses::AsNeeded
         && options.block_size == BlockSize::B4096
         && COUNT.fetch_add(1, Ordering::Relaxed).is_multiple_of(CHECKED)
     {
@@ -120,8 +121,11 @@ fn make_compressible(change: &mut Change) {
 /// Compresses what can be, and puts it where it goes.
 fn press(tree: &Tree, options: &Options, memory: &mut Memory) -> Pressed {
     let mut pressed = Pressed::new(options, TAILS);
-    if options.sharing == Sharing::Files {
+    if options.sharing != Sharing::None {
         share(tree, options, &mut pressed);
+    }
+    if options.sharing == Sharing::Chunks {
+        repeat(tree, options, &mut pressed);
     }
     let Some(compression) = options.compression else { return pressed };
     let mut press = Press::new(&compression, options);
@@ -170,6 +174,34 @@ fn share(tree: &Tree, options: &Options, pressed: &mut Pressed) {
     }
 }
 
+/// Says which blocks of files are equal to such as come before them.
+fn repeat(tree: &Tree, options: &Options, pressed: &mut Pressed) {
+    let mut known = BTreeMap::new();
+    for file in erofs::sharable(tree, options) {
+        if pressed.is_shared(file.node) {
+            continue;
+        }
+        let Kind::File(content) = &tree.node(file.node).kind else { unreachable!("it is a file") };
+        let bytes = contents::bytes_in(content);
+        let mut found: Vec<Repeat> = Vec::new();
+        for (first, bytes) in (0..).zip(bytes.chunks_exact(options.block_size.bytes() as usize)) {
+            let of = match bytes.iter().all(|byte| *byte == 0) {
+                true => None,
+                false => match *known.entry(bytes.to_vec()).or_insert((file.node, first)) {
+                    here if here == (file.node, first) => continue,
+                    of => Some(of),
+                },
+            };
+            let repeat = Repeat { first, blocks: 1, of };
+            match found.last_mut() {
+                Some(last) if last.is_before(&repeat) => last.blocks += 1,
+                _ => found.push(repeat),
+            }
+        }
+        pressed.repeat(&file, found);
+    }
+}
+
 fn options(u: &mut Unstructured<'_>) -> Result<Options> {
     let algorithms =
         [Algorithm::Lz4, Algorithm::Lz4, Algorithm::Lz4hc(3), Algorithm::Deflate(1), Algorithm::Zstd(1)];
@@ -186,7 +218,8 @@ fn options(u: &mut Unstructured<'_>) -> Result<Options> {
         min_kernel: *u.choose(&kernels)?.as_ref().expect("they are versions"),
         block_size: *u.choose(&[BlockSize::B4096, BlockSize::B512, BlockSize::B1024, BlockSize::B2048])?,
         tails: *u.choose(&[Tails::Inline, Tails::Packed, Tails::Blocks])?,
-        sharing: *u.choose(&[Sharing::None, Sharing::Files])?,
+        sharing: *u.choose(&[Sharing::None, Sharing::Files, Sharing::Chunks])?,
+        addresses: *u.choose(&[Addresses::AsNeeded, Addresses::Wide])?,
         compression,
         contents: Contents::Here,
         label: Label::parse(b"fuzz").expect("it is short"),

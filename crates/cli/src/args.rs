@@ -25,7 +25,7 @@ pub(crate) use self::composefs::{
 pub(crate) use build::{Build, FormatKind};
 pub(crate) use copy::Copy;
 pub(crate) use files::{Cat, Diff, Export, ExportKind, LayerRange, LookArgs, Ls};
-pub(crate) use filesystem::{Ext4Args, FilesystemArgs, FormatArgs, ProfileKind};
+pub(crate) use filesystem::{Dedupe, Ext4Args, FilesystemArgs, FormatArgs, ProfileKind};
 pub(crate) use image::{LayerArgs, PullKind, SourceArgs};
 pub(crate) use keep::{Fsck, Gc, History, Images, Rm, Tag};
 pub(crate) use login::{Login, Logout};

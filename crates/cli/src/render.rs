@@ -85,6 +85,11 @@ fn hint(error: &(dyn Error + 'static)) -> Option<String> {
         let kib = needed.div_ceil(1 << 10);
         return Some(format!("--size {kib}K is enough, --free SIZE leaves room on top of what is needed"));
     }
+    if let Some(erofs::Error::TooLarge { .. } | erofs::Error::Limit { .. }) = error.downcast_ref()
+        && let Some(kernel) = error.downcast_ref().and_then(erofs::Error::needed_kernel)
+    {
+        return Some(format!("--erofs-min-kernel {kernel} lets it be larger: addresses then have 48 bits"));
+    }
     if let Some(oci::Error::NoPlatform { .. } | oci::Error::OtherPlatform { .. }) = error.downcast_ref() {
         return Some("--platform OS/ARCHITECTURE chooses another".into());
     }

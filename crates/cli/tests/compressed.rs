@@ -1,5 +1,5 @@
-//! Real images as compressed EROFS filesystems, as one in which equal files are there once, and as an index of their
-//! layers: what a kernel shows is what it shows of the ext4 filesystem of the same image, wherever one begins to read.
+//! Real images as compressed EROFS filesystems, as one in which equal files and parts are there once, and as an index of
+//! their layers: what a kernel shows is what it shows of the ext4 filesystem of the same image, wherever one begins to read.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
@@ -59,14 +59,14 @@ fn assert_same_pieces(left: &Path, right: &Path, lines: &[listing::Line]) {
     }
 }
 
-/// All algorithms, what the oldest kernels read, and equal files once.
+/// All algorithms, what the oldest kernels read, and equal files and parts of them once.
 const WAYS: [&[&str]; 6] = [
     &["--compress", "lz4", "--fragments"],
     &["--compress", "lz4"],
     &["--compress", "lz4hc,3", "--erofs-min-kernel", "5.4"],
     &["--compress", "zstd,1", "--dedupe", "--fragments", "--erofs-min-kernel", "6.10"],
     &["--compress", "deflate,1", "--erofs-min-kernel", "6.6"],
-    &["--dedupe"],
+    &["--dedupe=chunks"],
 ];
 
 /// Images of the everyday corpus, in all ways.
@@ -117,6 +117,7 @@ fn the_same_bytes_for_everybody() {
     for options in [
         &["--compress", "lz4", "--dedupe", "--fragments"][..],
         &["--compress", "zstd,1", "--erofs-min-kernel", "6.10"],
+        &["--dedupe=chunks"],
     ] {
         alike::alike(Path::new(UNLADE), corpus::find("nginx").unwrap(), ".erofs", options).unwrap();
     }

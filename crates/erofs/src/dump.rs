@@ -51,7 +51,7 @@ impl Dump<'_> {
             survey.inodes.len(),
             count(|inode| inode.extended),
             count(|inode| inode.data == Data::Inline),
-            count(|inode| matches!(inode.data, Data::Chunks(_))),
+            count(|inode| matches!(inode.data, Data::Chunks { .. })),
         )?;
         for (number, device) in (1..).zip(&layout.devices) {
             let outside = |inode: &&Inode| matches!(inode.data, Data::Outside(at) if at.device == number);
@@ -79,7 +79,7 @@ impl Dump<'_> {
 
     fn names(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = vec![false; self.tree.table_length()];
-        let chunks = self.layout.chunk_runs();
+        let mapped = self.layout.survey.mapped();
         let mut walk = self.tree.walk();
         while let Some(visit) = walk.step() {
             let inode = self.layout.survey.inode(visit.node);
@@ -97,11 +97,12 @@ impl Dump<'_> {
                 Kind::Socket => write!(f, " socket")?,
             }
             self.inode(f, inode)?;
-            if let Data::Chunks(bits) = inode.data {
+            if let Data::Chunks { bits, .. } = inode.data {
                 write!(f, ", chunks of {}", 1u64 << bits)?;
                 let place = self.layout.survey.places[visit.node.index()];
-                for (_, first, blocks, start) in chunks.iter().filter(|run| run.0 == place) {
-                    write!(f, " {first}+{blocks}@{start}")?;
+                let from = mapped.partition_point(|run| run.inode < place);
+                for run in mapped[from..].iter().take_while(|run| run.inode == place) {
+                    write!(f, " {}+{}@{}", run.first, run.blocks, run.start)?;
                 }
             }
             writeln!(f)?;

@@ -5,6 +5,11 @@ use std::io;
 use tree::escape;
 
 use crate::Kernel;
+use crate::format::WIDE_SINCE;
+use crate::plan::WIDE_SIZE_MAX;
+
+/// What of a file is too large if it has too many blocks.
+pub(crate) const SIZE: &str = "size";
 
 /// Why a tree is not planned or written.
 #[derive(Debug, thiserror::Error)]
@@ -14,12 +19,18 @@ pub enum Error {
     Io(#[from] io::Error),
 
     /// More blocks than can be addressed.
-    #[error("{blocks} blocks of {block_size} bytes are more than EROFS addresses, which is 4294967295")]
+    #[error(
+        "{blocks} blocks of {block_size} bytes are more than EROFS addresses for Linux {given}, which is {max}"
+    )]
     TooLarge {
         /// Blocks that would be needed.
         blocks: u64,
         /// Bytes of a block.
         block_size: u32,
+        /// The kernel of the options.
+        given: Kernel,
+        /// Most blocks that are addressed.
+        max: u64,
     },
 
     /// A file, link, number or set of attributes beyond EROFS's limit.
@@ -68,4 +79,18 @@ pub enum Error {
         /// Its length in bytes.
         length: usize,
     },
+}
+
+impl Error {
+    /// The kernel that the filesystem would have to be for, if that is all that is in the way.
+    pub fn needed_kernel(&self) -> Option<Kernel> {
+        match *self {
+            Error::TooLarge { given, .. } if given < WIDE_SINCE => Some(WIDE_SINCE),
+            Error::Limit { what: SIZE, value, max, .. } if max < WIDE_SIZE_MAX && value <= WIDE_SIZE_MAX => {
+                Some(WIDE_SINCE)
+            }
+            Error::Kernel { needed, .. } => Some(needed),
+            _ => None,
+        }
+    }
 }

@@ -12,8 +12,12 @@ use crate::Kernel;
 pub(crate) const SUPERBLOCK_OFFSET: u64 = 1024;
 /// Inodes lie at multiples of so many bytes, and are numbered by them (`nid`).
 pub(crate) const SLOT: u64 = 32;
-/// The number of an address that means no block (`EROFS_NULL_ADDR`).
+/// The number of an address that means no block (`EROFS_NULL_ADDR`): all of its bits, be they 32 or [`WIDE_BITS`].
 pub(crate) const NULL_ADDRESS: u32 = u32::MAX;
+/// Bits of an address in the wide layout.
+pub(crate) const WIDE_BITS: u32 = 48;
+/// The number of a wide address that means no block.
+pub(crate) const WIDE_NULL_ADDRESS: u64 = (1 << WIDE_BITS) - 1;
 
 /// Longest name of an attribute, prefix included, that the kernel's system calls pass (`XATTR_NAME_MAX`).
 pub(crate) const XATTR_NAME_MAX: usize = 255;
@@ -58,6 +62,8 @@ pub(crate) mod incompat {
     pub(crate) const DEDUPE: u32 = 0x20;
     /// Long prefixes of attributes' names.
     pub(crate) const XATTR_PREFIXES: u32 = 0x40;
+    /// Addresses of 48 bits, of those structures that say so. [`super::WIDE_SINCE`]
+    pub(crate) const WIDE: u32 = 0x80;
 }
 
 /// Names of features by their bits, compatible and incompatible ones, as erofs-utils has them.
@@ -76,6 +82,7 @@ pub(crate) const FEATURES: [&[(u32, &str)]; 2] = [
         (incompat::ZTAILPACKING, "ztailpacking"),
         (incompat::DEDUPE, "dedupe_or_fragments"),
         (incompat::XATTR_PREFIXES, "xattr_prefixes"),
+        (incompat::WIDE, "48bit"),
     ],
 ];
 
@@ -98,6 +105,9 @@ pub(crate) const ZSTD_SINCE: Kernel = Kernel::new(6, 10);
 /// The first kernel that reads blocks which are smaller than its pages.
 pub(crate) const SMALL_BLOCKS_SINCE: Kernel = Kernel::new(6, 4);
 
+/// The first kernel that reads addresses of more than 32 bits.
+pub(crate) const WIDE_SINCE: Kernel = Kernel::new(6, 15);
+
 /// `struct erofs_super_block`.
 #[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned, Clone)]
 #[repr(C)]
@@ -107,6 +117,7 @@ pub(crate) struct Superblock {
     pub(crate) feature_compat: le::U32,
     pub(crate) blkszbits: u8,
     pub(crate) sb_extslots: u8,
+    /// The root's number; in the wide layout the upper bits of `blocks` (`rb`).
     pub(crate) root_nid: le::U16,
     pub(crate) inos: le::U64,
     pub(crate) build_time: le::I64,
@@ -125,7 +136,10 @@ pub(crate) struct Superblock {
     pub(crate) xattr_prefix_start: le::U32,
     pub(crate) packed_nid: le::U64,
     pub(crate) xattr_filter_reserved: u8,
-    pub(crate) reserved: [u8; 23],
+    pub(crate) reserved: [u8; 7],
+    /// The root's number in the wide layout, never 0 there.
+    pub(crate) rootnid_8b: le::U64,
+    pub(crate) reserved2: [u8; 8],
 }
 
 /// `EROFS_SUPER_MAGIC_V1`.
@@ -139,6 +153,7 @@ const _: () = {
     assert!(offset_of!(Superblock, feature_incompat) == 80);
     assert!(offset_of!(Superblock, xattr_prefix_start) == 92);
     assert!(offset_of!(Superblock, xattr_filter_reserved) == 104);
+    assert!(offset_of!(Superblock, rootnid_8b) == 112);
 };
 
 /// `struct z_erofs_lz4_cfgs`.
@@ -193,7 +208,10 @@ pub(crate) struct DeviceSlot {
     pub(crate) blocks: le::U32,
     /// Where the device's blocks come among those of all, if they do.
     pub(crate) uniaddr: le::U32,
-    pub(crate) reserved: [u8; 56],
+    /// The upper bits of both, in the wide layout.
+    pub(crate) blocks_hi: le::U16,
+    pub(crate) uniaddr_hi: le::U16,
+    pub(crate) reserved: [u8; 52],
 }
 
 pub(crate) const DEVICE_SLOT_SIZE: u64 = size_of::<DeviceSlot>() as u64;
@@ -207,6 +225,7 @@ pub(crate) struct InodeCompact {
     pub(crate) format: le::U16,
     pub(crate) xattr_icount: le::U16,
     pub(crate) mode: le::U16,
+    /// Links; with [`FORMAT_NLINK_1`] the upper bits of the first block's address (`i_nb`).
     pub(crate) nlink: le::U16,
     pub(crate) size: le::U32,
     pub(crate) reserved: le::U32,
@@ -225,7 +244,8 @@ pub(crate) struct InodeExtended {
     pub(crate) format: le::U16,
     pub(crate) xattr_icount: le::U16,
     pub(crate) mode: le::U16,
-    pub(crate) reserved: le::U16,
+    /// The upper bits of the first block's address (`i_nb`), in the wide layout.
+    pub(crate) startblk_hi: le::U16,
     pub(crate) size: le::U64,
     /// A block, a device's number, or the format of chunks.
     pub(crate) u: le::U32,
@@ -244,6 +264,8 @@ pub(crate) const EXTENDED_SIZE: u64 = size_of::<InodeExtended>() as u64;
 /// `i_format`: whether the inode is extended, and where its data lies.
 pub(crate) const FORMAT_EXTENDED: u16 = 1;
 pub(crate) const FORMAT_LAYOUT_SHIFT: u32 = 1;
+/// `EROFS_I_NLINK_1_BIT`: a small inode that is no directory has one link, and a wide address. A directory with it leaves out `.`.
+pub(crate) const FORMAT_NLINK_1: u16 = 0x10;
 /// `EROFS_INODE_FLAT_PLAIN`: in consecutive blocks.
 pub(crate) const LAYOUT_PLAIN: u16 = 0;
 /// `EROFS_INODE_FLAT_INLINE`: the last, incomplete block behind the inode, the others consecutive.
@@ -259,8 +281,10 @@ pub(crate) const LAYOUT_CHUNKS: u16 = 4;
 /// say on which device.
 pub(crate) const CHUNK_FORMAT_BITS: u32 = 0x1f;
 pub(crate) const CHUNK_FORMAT_INDEXES: u32 = 0x20;
+/// Whether these addresses are wide.
+pub(crate) const CHUNK_FORMAT_WIDE: u32 = 0x40;
 
-/// `struct erofs_inode_chunk_index`: the address of a chunk that says on which device.
+/// `struct erofs_inode_chunk_index`: the address of a chunk that says on which device, or is wide.
 #[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned, Clone)]
 #[repr(C)]
 pub(crate) struct ChunkIndex {
@@ -357,6 +381,8 @@ pub(crate) const MAP_ALIGN: u64 = 8;
 pub(crate) mod advise {
     /// Most of the index is in packs of 32 bytes.
     pub(crate) const COMPACTED_2B: u16 = 0x1;
+    /// Of a full index in the wide layout: it has extents rather than logical clusters.
+    pub(crate) const EXTENTS: u16 = 0x1;
     /// Clusters of either kind of heads have several blocks: in such an index both or none.
     pub(crate) const BIG_PCLUSTERS: u16 = 0x2 | 0x4;
     /// The last cluster lies behind the index.

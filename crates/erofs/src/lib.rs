@@ -7,7 +7,7 @@
 //! With [`Options::compression`] contents come first: whoever has them lets a [`Press`] make clusters of the
 //! [`candidates()`], writes these where [`Pressed::add`] says, and hands that to [`plan_pressed()`]. With [`Tails::Packed`] it
 //! does the same with what [`Pressed::pack`] says is packed. With
-//! [`Options::sharing`] it looks before that which of the [`sharable()`] files are equal. With [`Contents::OnDevices`]
+//! [`Options::sharing`] it looks before that which of the [`sharable()`] files are equal, or parts of them. With [`Contents::OnDevices`]
 //! [`plan_index()`] leaves contents where they are.
 //!
 #![doc = include_str!("../../../docs/formats/erofs.md")]
@@ -30,9 +30,9 @@ mod write;
 pub use compression::{Algorithm, ClusterSize, Compression};
 pub use dump::Dump;
 pub use error::Error;
-pub use options::{BlockSize, Contents, Kernel, Label, Options, Sharing, Tails};
+pub use options::{Addresses, BlockSize, Contents, Kernel, Label, Options, Sharing, Tails};
 pub use packed::{Packed, Part};
-pub use plan::{Device, Layout, plan, plan_index, plan_pressed};
+pub use plan::{Device, Layout, Repeat, plan, plan_index, plan_pressed};
 pub use press::{Press, SEGMENT, Segment};
 pub use pressed::{Candidate, Pressed, Put, candidates, sharable};
 pub use read::{Filesystem, Place, ReadError};

@@ -3,7 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::format::{CLUSTERS_SINCE, DEDUPE_SINCE, DEVICES_SINCE, FRAGMENTS_SINCE, SMALL_BLOCKS_SINCE};
+use crate::format::{
+    CHUNKS_SINCE, CLUSTERS_SINCE, DEDUPE_SINCE, DEVICES_SINCE, FRAGMENTS_SINCE, SMALL_BLOCKS_SINCE,
+    WIDE_SINCE,
+};
 use crate::{Algorithm, ClusterSize, Compression, Error};
 
 /// What the caller decides. Everything else follows from the tree.
@@ -25,6 +28,8 @@ pub struct Options {
     pub contents: Contents,
     /// What files that are equal have in common.
     pub sharing: Sharing,
+    /// How many bits the numbers of blocks have.
+    pub addresses: Addresses,
     /// How contents are compressed, if they are.
     pub compression: Option<Compression>,
     /// The volume's name.
@@ -41,6 +46,7 @@ impl Default for Options {
             tails: Tails::Inline,
             contents: Contents::Here,
             sharing: Sharing::None,
+            addresses: Addresses::AsNeeded,
             compression: None,
             label: Label::default(),
             // "unlade" in a UUID of version 8.
@@ -59,9 +65,15 @@ impl Options {
         if self.block_size != BlockSize::B4096 {
             needs("blocks of other than 4096 bytes", SMALL_BLOCKS_SINCE)?;
         }
+        if self.addresses == Addresses::Wide {
+            needs("addresses of 48 bits", WIDE_SINCE)?;
+        }
         if self.contents == Contents::OnDevices {
             self.check_index()?;
             needs("contents on other devices", DEVICES_SINCE)?;
+        }
+        if self.sharing == Sharing::Chunks {
+            needs("files that share parts", CHUNKS_SINCE)?;
         }
         if self.tails == Tails::Packed {
             needs("ends of files that are compressed together", FRAGMENTS_SINCE)?;
@@ -81,6 +93,11 @@ impl Options {
         }
         if cluster > ClusterSize::BLOCK {
             needs("clusters of more than 4096 bytes", CLUSTERS_SINCE)?;
+        }
+        if self.sharing == Sharing::Chunks {
+            let what =
+                "compressed files share no parts: only files that are equal as a whole are stored once";
+            return Err(Error::Option { what });
         }
         if self.sharing == Sharing::Files {
             needs("compressed files that share their clusters", DEDUPE_SINCE)?;
@@ -153,13 +170,13 @@ impl FromStr for Kernel {
 /// Bytes of a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum BlockSize {
-    /// As a tarball has them; at most 2 TiB. Linux 6.4.
+    /// As a tarball has them; 2 TiB are addressed by 32 bits. Linux 6.4.
     B512,
-    /// At most 4 TiB. Linux 6.4.
+    /// 4 TiB are addressed by 32 bits. Linux 6.4.
     B1024,
-    /// At most 8 TiB. Linux 6.4.
+    /// 8 TiB are addressed by 32 bits. Linux 6.4.
     B2048,
-    /// At most 16 TiB.
+    /// 16 TiB are addressed by 32 bits.
     #[default]
     B4096,
 }
@@ -203,7 +220,8 @@ pub enum Contents {
     OnDevices,
 }
 
-/// What files that are equal have in common. Who plans says which are: [`Pressed::share`](crate::Pressed::share).
+/// What files that are equal have in common. Who plans says which are: [`Pressed::share`](crate::Pressed::share),
+/// [`Pressed::repeat`](crate::Pressed::repeat).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Sharing {
     /// Nothing: each has blocks of its own.
@@ -211,6 +229,18 @@ pub enum Sharing {
     None,
     /// Their whole blocks or clusters. Of compressed files Linux 6.1 reads that.
     Files,
+    /// That, and whole blocks of files that are equal in parts, none of which are compressed. Linux 5.15.
+    Chunks,
+}
+
+/// How many bits the numbers of blocks have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Addresses {
+    /// 32; or 48 if there are more blocks than these number, and the oldest kernel reads that.
+    #[default]
+    AsNeeded,
+    /// 48, be there cause for it or not: so that small filesystems show what large ones are like. Linux 6.15.
+    Wide,
 }
 
 /// A volume's name: at most 15 bytes, none of them NUL.

@@ -5,21 +5,26 @@ pub(crate) mod devices;
 pub(crate) mod directories;
 pub(crate) mod indexes;
 mod limits;
+pub(crate) mod maps;
 mod place;
+pub(crate) mod repeats;
 pub(crate) mod survey;
+mod width;
 pub(crate) mod xattrs;
 
 use tree::Tree;
 
 use crate::format::{
     CHUNKS_SINCE, CLUSTERS_SINCE, DEDUPE_SINCE, DEVICES_SINCE, FRAGMENTS_SINCE, SMALL_BLOCKS_SINCE,
-    TAILS_SINCE, compat, incompat,
+    TAILS_SINCE, WIDE_SINCE, compat, incompat,
 };
 pub use crate::plan::devices::Device;
 use crate::plan::place::{Placed, place};
+pub use crate::plan::repeats::Repeat;
 use crate::plan::survey::{Data, Survey, survey};
+pub(crate) use crate::plan::width::{WIDE_SIZE_MAX, Width};
 use crate::pressed::{File, Pressed};
-use crate::{Algorithm, BlockSize, Contents, Error, Kernel, Options};
+use crate::{Addresses, Algorithm, BlockSize, Contents, Error, Kernel, Options};
 
 /// A filesystem that is not written yet: where each inode, name and byte goes.
 ///
@@ -27,6 +32,7 @@ use crate::{Algorithm, BlockSize, Contents, Error, Kernel, Options};
 #[derive(Debug)]
 pub struct Layout {
     pub(crate) options: Options,
+    pub(crate) width: Width,
     pub(crate) pressed: Pressed,
     /// Those that contents lie on.
     pub(crate) devices: Vec<Device>,
@@ -69,10 +75,22 @@ pub fn plan_index(tree: &Tree, devices: &[Device], options: &Options) -> Result<
 
 fn plan_all(tree: &Tree, pressed: Pressed, devices: &[Device], options: &Options) -> Result<Layout, Error> {
     options.check()?;
-    let devices = devices::used(tree, devices, options.block_size)?;
-    let mut survey = survey(tree, &pressed, &devices, options)?;
-    let placed = place(tree, &mut survey, &pressed, &devices, options)?;
-    Ok(Layout { options: options.clone(), pressed, devices, survey, placed })
+    let devices = devices::used(tree, devices, options)?;
+    let plan = |width| {
+        let mut survey = survey(tree, &pressed, &devices, options, width)?;
+        let placed = place(tree, &mut survey, &pressed, &devices, options, width)?;
+        Ok((survey, placed, width))
+    };
+    let planned = match options.addresses {
+        Addresses::Wide => plan(Width::Wide),
+        // Whether 32 bits are enough is known when all has a place.
+        Addresses::AsNeeded => match plan(Width::Narrow) {
+            Err(Error::TooLarge { .. }) if options.min_kernel >= WIDE_SINCE => plan(Width::Wide),
+            planned => planned,
+        },
+    };
+    let (survey, placed, width) = planned?;
+    Ok(Layout { options: options.clone(), width, pressed, devices, survey, placed })
 }
 
 impl Layout {
@@ -96,6 +114,13 @@ impl Layout {
         self.survey.inodes.len() as u64 + u64::from(self.pressed.packed.is_some())
     }
 
+    /// Bytes of files that lie in others as well, part by part, and were left out of the filesystem for that
+    /// ([`Pressed::repeat`]); files that are equal as a whole do not count.
+    pub fn lent_bytes(&self) -> u64 {
+        let blocks: u64 = self.survey.lent.iter().map(|lent| lent.stretch.blocks).sum();
+        blocks * u64::from(self.block_size())
+    }
+
     /// The devices beside the filesystem that contents lie on, in the order in which a kernel must be told of them.
     pub fn devices(&self) -> &[Device] {
         &self.devices
@@ -117,6 +142,7 @@ impl Layout {
             (self.has_tails(), TAILS_SINCE),
             (self.has_shared_clusters(), DEDUPE_SINCE),
             (self.pressed.packed.is_some(), FRAGMENTS_SINCE),
+            (self.is_wide() || self.has_long_files(), WIDE_SINCE),
         ];
         let used = since.into_iter().filter(|(used, _)| *used).map(|(_, kernel)| kernel);
         used.chain(self.algorithm().map(Algorithm::since)).max().unwrap_or(Kernel::FIRST)
@@ -126,6 +152,17 @@ impl Layout {
     pub(crate) fn algorithm(&self) -> Option<Algorithm> {
         let compression = self.options.compression.filter(|_| !self.pressed.is_empty());
         compression.map(|compression| compression.algorithm)
+    }
+
+    /// Whether addresses of blocks have 48 bits.
+    pub(crate) fn is_wide(&self) -> bool {
+        self.width == Width::Wide
+    }
+
+    /// Whether a file, mostly holes, has more blocks than short addresses number: older kernels are not asked for it.
+    fn has_long_files(&self) -> bool {
+        let max = Width::Narrow.blocks_max() * u64::from(self.block_size());
+        self.survey.inodes.iter().any(|inode| inode.size > max)
     }
 
     fn has_big_clusters(&self) -> bool {
@@ -151,7 +188,7 @@ impl Layout {
     }
 
     fn has_chunks(&self) -> bool {
-        self.survey.inodes.iter().any(|inode| matches!(inode.data, Data::Chunks(_) | Data::Outside(_)))
+        self.survey.inodes.iter().any(|inode| matches!(inode.data, Data::Chunks { .. } | Data::Outside(_)))
     }
 
     pub(crate) fn features(&self) -> Features {
@@ -177,6 +214,9 @@ impl Layout {
         // One bit for both.
         if self.has_shared_clusters() || self.pressed.packed.is_some() {
             features.incompat |= incompat::DEDUPE;
+        }
+        if self.is_wide() {
+            features.incompat |= incompat::WIDE;
         }
         features
     }

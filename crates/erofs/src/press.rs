@@ -5,6 +5,7 @@
 //! fixed, the length of what it holds is not.
 
 mod encoder;
+mod stream;
 
 use crate::format::TAILS_SINCE;
 use crate::{Compression, Kernel, Options, Tails};

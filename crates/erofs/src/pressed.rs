@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tree::{Content, Kind, NodeId, Span, Tree};
 
 use crate::format::CHUNKS_SINCE;
-use crate::plan::indexes;
+use crate::plan::{Repeat, indexes};
 use crate::press::{BLOCK, Extent, SEGMENT, Segment, Tail, may_have_tails};
 use crate::{ClusterSize, Error, Options, Tails};
 
@@ -171,6 +171,8 @@ pub struct Pressed {
     pub(crate) packed: Option<(u64, File)>,
     /// By files that are equal to another one: which.
     twins: BTreeMap<NodeId, NodeId>,
+    /// By files that are equal to others in parts: which parts.
+    repeats: BTreeMap<NodeId, Box<[Repeat]>>,
     shared_bytes: u64,
     pub(crate) next: u64,
     /// Where the next end of a file goes.
@@ -188,6 +190,7 @@ impl Pressed {
             files: BTreeMap::new(),
             packed: None,
             twins: BTreeMap::new(),
+            repeats: BTreeMap::new(),
             shared_bytes: 0,
             next: 1,
             tails_at,
@@ -204,6 +207,20 @@ impl Pressed {
     pub fn share(&mut self, file: &Candidate, other: NodeId) {
         self.twins.insert(file.node, other);
         self.shared_bytes += file.size;
+    }
+
+    /// Says which blocks of a file, in ascending order, hold the same bytes as others, or zeros. The file, and those that
+    /// have the others, must be among the [`sharable()`] ones, and none may be like another one as a whole. Of what is
+    /// repeated nothing may be said to be a repeat itself.
+    pub fn repeat(&mut self, file: &Candidate, repeats: Vec<Repeat>) {
+        if !repeats.is_empty() {
+            self.repeats.insert(file.node, repeats.into());
+        }
+    }
+
+    /// The blocks of a file that are not its own alone.
+    pub(crate) fn repeats(&self, node: NodeId) -> &[Repeat] {
+        self.repeats.get(&self.twin(node).unwrap_or(node)).map_or(&[], |repeats| repeats)
     }
 
     /// Bytes of files that are said to be like others.

@@ -20,7 +20,7 @@ use zerocopy::{FromZeros, IntoBytes};
 pub use error::{Place, ReadError};
 
 use crate::checksum::crc32c;
-use crate::format::{FEATURES, MAGIC, SUPERBLOCK_OFFSET, Superblock, compat};
+use crate::format::{FEATURES, MAGIC, SUPERBLOCK_OFFSET, Superblock, WIDE_NULL_ADDRESS, compat, incompat};
 use devices::Device;
 
 /// An EROFS filesystem that is read.
@@ -30,7 +30,10 @@ pub struct Filesystem<'a> {
     block_size: u64,
     /// Where inodes are counted from, in bytes.
     metadata: u64,
-    /// Bytes of all blocks.
+    /// The root's number.
+    root: u64,
+    /// All blocks, and their bytes.
+    blocks: u64,
     end: u64,
     devices: Vec<Device>,
 }
@@ -65,7 +68,11 @@ impl<'a> Filesystem<'a> {
         if superblock.build_time_nsec.get() >= 1_000_000_000 {
             return corrupt("its time has more nanoseconds than a second has");
         }
-        let blocks = u64::from(superblock.blocks.get());
+        let (mut blocks, mut root) = (u64::from(superblock.blocks.get()), superblock.root_nid.get().into());
+        if superblock.feature_incompat.get() & incompat::WIDE != 0 && superblock.rootnid_8b.get() != 0 {
+            blocks |= root << 32;
+            root = superblock.rootnid_8b.get();
+        }
         let metadata = u64::from(superblock.meta_blkaddr.get());
         if metadata >= blocks || u64::from(superblock.xattr_blkaddr.get()) > blocks {
             return corrupt("inodes or attributes lie behind the end of the filesystem");
@@ -74,6 +81,8 @@ impl<'a> Filesystem<'a> {
             input,
             block_size,
             metadata: metadata * block_size,
+            root,
+            blocks,
             end: blocks * block_size,
             devices: Vec::new(),
             superblock,
@@ -103,9 +112,9 @@ impl<'a> Filesystem<'a> {
 
     /// Checks that blocks of contents exist, on the filesystem's own device or on one that is mapped behind it.
     fn check_blocks(&self, start: u64, blocks: u64, place: Place) -> Result<(), ReadError> {
-        let all = u64::from(self.superblock.blocks.get());
         let mapped = self.devices.iter().filter(|device| device.start > 0);
-        let end = mapped.map(|device| device.start + device.blocks).fold(all, u64::max);
+        let end = mapped.map(|device| device.start + device.blocks).fold(self.blocks, u64::max);
+        let end = end.min(WIDE_NULL_ADDRESS);
         if start.checked_add(blocks).is_none_or(|stop| stop > end) {
             return Err(ReadError::Corrupt { place, what: "a block lies behind the end of the filesystem" });
         }

@@ -10,7 +10,7 @@ use std::io;
 use tree::{Content, Kind, Output, Span, Tree};
 
 use crate::format::{COMPACT_SIZE, SLOT, SUPERBLOCK_OFFSET};
-use crate::plan::survey::{Data, Inode, pieces_in};
+use crate::plan::survey::{Inode, pieces_in};
 use crate::{Error, Layout};
 
 /// Metadata of neighbours goes out in writes of up to so many bytes.
@@ -143,7 +143,7 @@ impl Layout {
                 Kind::File(Content::Inline(bytes)) => bytes,
                 _ => continue,
             };
-            let at = u64::from(inode.start) * u64::from(size.bytes());
+            let at = inode.start * u64::from(size.bytes());
             let blocks = inode.blocks(size) * u64::from(size.bytes());
             if blocks > 0 {
                 sink.pad(at)?;
@@ -160,7 +160,7 @@ impl Layout {
             let inode = &self.survey.inodes[run.inode as usize];
             if let Kind::File(content) = &tree.node(inode.node).kind {
                 let range = run.stretch.bytes(size);
-                let start = u64::from(run.start) * u64::from(size.bytes());
+                let start = run.start * u64::from(size.bytes());
                 for (at, span) in pieces_in(content, range.clone()) {
                     sink.copy(start + (at - range.start), span)?;
                 }
@@ -176,16 +176,6 @@ impl Layout {
 
     fn nid_at(&self, nid: u64) -> u64 {
         self.placed.metadata * u64::from(self.block_size()) + nid * SLOT
-    }
-
-    /// The blocks of a file in chunks: `(first block of the file, blocks, first block of the filesystem)`.
-    pub(crate) fn chunk_runs(&self) -> Vec<(u32, u64, u64, u32)> {
-        let chunked = |inode: u32| matches!(self.survey.inodes[inode as usize].data, Data::Chunks(_));
-        let of_chunks = self.survey.runs.iter().filter(|run| chunked(run.inode));
-        let mut runs: Vec<_> =
-            of_chunks.map(|run| (run.inode, run.stretch.first, run.stretch.blocks, run.start)).collect();
-        runs.sort_unstable();
-        runs
     }
 }
 

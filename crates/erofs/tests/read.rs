@@ -19,13 +19,13 @@ use std::path::{Path, PathBuf};
 use common::contents::bytes_of;
 use common::expected::lines;
 use common::zoo::{compressible, compressible_zoo, zoo};
-use common::{build, compressed, dump};
+use common::{Builder, build, compressed, dump};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use testkit::listing::Kind;
 use testkit::tools::{command, run};
 use tree::{Span, Tree, escape};
-use unlade_erofs::{BlockSize, Filesystem, Options, Place, ReadError, Tails};
+use unlade_erofs::{Addresses, BlockSize, Filesystem, Options, Place, ReadError, Tails};
 
 /// A run of a file's bytes: where it begins in the file, its length, where it lies, and in how many bytes if they are
 /// compressed. What is behind an inode lies nowhere.
@@ -273,7 +273,7 @@ fn what_is_not_read() {
     for (at, value, expected) in [
         (8, 0x5, "the superblock is corrupt: the checksum is wrong"),
         (12, 8, "the superblock is corrupt: its blocks are smaller than 512 bytes or larger than 64 KiB"),
-        (80, 0x80, "unlade does not read: incompatible features 0x80"),
+        (81, 1, "unlade does not read: incompatible features 0x100"),
         (90, 1, "unlade does not read: blocks of names that are larger than others"),
         (40, 9, "the superblock is corrupt: inodes or attributes lie behind the end of the filesystem"),
         (14, 0xff, "inode 255 is corrupt: it lies behind the end of the filesystem"),
@@ -339,8 +339,15 @@ fn damage_of_any_kind_is_an_error_or_a_shorter_text() {
     let theirs = |arguments: &[&str]| fs::read(made(directory.path(), arguments)).unwrap();
     let indexed = theirs(&["-zlz4", "-Elegacy-compress"]);
     let chunks = theirs(&["--chunksize=4096"]);
+    let options = Options { addresses: Addresses::Wide, ..common::newest(BlockSize::B4096) };
+    let mut b = Builder::new();
+    for n in 0..60 {
+        b.dir(format!("{n}")).file(format!("{n}/file"), n * 100);
+        b.sparse(format!("{n}/holes"), 1 << 20, &[(n << 12, 4096)]);
+    }
+    let wide = fs::read(build(&b.tree(), &options).path).unwrap();
     let mut runner = proptest::test_runner::TestRunner::deterministic();
-    for (good, from) in [(ours, None), (indexed, Some(0)), (chunks, Some(0))] {
+    for (good, from) in [(ours, None), (indexed, Some(0)), (chunks, Some(0)), (wide, Some(0))] {
         let usual = read(&good).unwrap().len();
         // Where metadata begin: behind the clusters, if they are ours.
         let meta = u32::from_le_bytes([good[1064], good[1065], good[1066], good[1067]]) as usize * 1024;

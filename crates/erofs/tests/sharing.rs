@@ -13,7 +13,7 @@ mod common;
 
 use common::{Builder, build, compressed, dump, meta, with_xattrs};
 use tree::{Content, Kind, Span, Tree};
-use unlade_erofs::{Options, Sharing, Tails};
+use unlade_erofs::{Addresses, Options, Sharing, Tails};
 
 /// Files of all lengths, each of which has others that are equal, with and without attributes.
 fn tree() -> Tree {
@@ -76,8 +76,65 @@ fn clusters() {
     }
 }
 
+/// Files that have parts of others, and of themselves, with and without attributes; `layer` decides whether some are zeros.
+fn parts(layer: u32) -> Tree {
+    let mut b = Builder::of_layer(layer);
+    let blocks =
+        [(0, 100), (50, 100), (50, 100), (10, 20), (120, 60), (0, 300), (500, 3), (501, 2), (501, 2)];
+    for (nth, (first, blocks)) in blocks.into_iter().enumerate() {
+        for tail in [0, 100] {
+            let span = Span { layer, offset: first * 4096, length: blocks * 4096 + tail };
+            let metadata = with_xattrs(meta(0o644), &[("user.x", &vec![7; nth * 300])]);
+            b.put(format!("{tail}/{nth}"), metadata, Kind::File(Content::Whole(span)));
+        }
+    }
+    b.link("again", "100/2").sparse("holes", 1 << 20, &[(65_536, 8192)]);
+    b.tree()
+}
+
+fn chunks(options: Options) -> Options {
+    Options { sharing: Sharing::Chunks, ..options }
+}
+
+#[test]
+fn parts_of_files() {
+    for layer in [0, 1] {
+        let tree = parts(layer);
+        for tails in [Tails::Inline, Tails::Blocks] {
+            let options = Options { tails, min_kernel: "5.15".parse().unwrap(), ..Options::default() };
+            let files = build(&tree, &shared(options.clone())).layout.size();
+            let image = build(&tree, &chunks(options));
+            assert_eq!(image.layout.needs_kernel().to_string(), "5.15");
+            // Debian 12's `fsck.erofs` forgets holes, which zeros become.
+            let size = if layer == 0 { image.check(&tree) } else { image.read(&tree) }.layout.size();
+            // All but 303 blocks and ends lie there already.
+            assert!(size < 370 * 4096 && size < files / 2, "{size} of {files}");
+            assert!(image.layout.lent_bytes() > 400 * 4096, "{}", image.layout.lent_bytes());
+        }
+    }
+    for block_size in common::sizes() {
+        for addresses in [Addresses::AsNeeded, Addresses::Wide] {
+            let tree = parts(1);
+            build(&tree, &chunks(Options { addresses, ..common::newest(block_size) })).read(&tree);
+        }
+    }
+}
+
+/// A file that shares nothing is as it would be otherwise.
+#[test]
+fn nothing_in_common() {
+    let tree = Builder::new().file("a", 100_000).file("b", 4096).file("c", 5000).tree();
+    let bytes = |options| std::fs::read(build(&tree, &options).path).unwrap();
+    assert!(bytes(Options::default()) == bytes(chunks(Options::default())));
+}
+
 #[test]
 fn older_kernels() {
+    let old = Options { min_kernel: "5.14".parse().unwrap(), ..Options::default() };
+    let error = unlade_erofs::plan(&tree(), &chunks(old)).unwrap_err().to_string();
+    assert_eq!(error, "files that share parts need Linux 5.15, and Linux 5.14 is to read the filesystem");
+    let error = unlade_erofs::plan(&tree(), &chunks(compressed("lz4", 4096, "6.1"))).unwrap_err().to_string();
+    assert!(error.starts_with("compressed files share no parts"), "{error}");
     let error = unlade_erofs::plan(&tree(), &shared(compressed("lz4", 4096, "5.15"))).unwrap_err();
     assert_eq!(
         error.to_string(),

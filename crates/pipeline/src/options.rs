@@ -215,8 +215,17 @@ pub struct Erofs {
 impl Erofs {
     fn spelled(&self) -> String {
         // The identifier among the options is derived from this text. What else there is has a word here.
-        let erofs::Options { min_kernel, block_size, tails, contents, sharing, compression, label, uuid: _ } =
-            &self.options;
+        let erofs::Options {
+            min_kernel,
+            block_size,
+            tails,
+            contents,
+            sharing,
+            addresses,
+            compression,
+            label,
+            uuid: _,
+        } = &self.options;
         let contents = match contents {
             erofs::Contents::Here => "",
             erofs::Contents::OnDevices => " contents=layers",
@@ -230,6 +239,11 @@ impl Erofs {
         let sharing = match sharing {
             Sharing::None => "",
             Sharing::Files => " sharing=files",
+            Sharing::Chunks => " sharing=chunks",
+        };
+        let addresses = match addresses {
+            erofs::Addresses::AsNeeded => "",
+            erofs::Addresses::Wide => " addresses=wide",
         };
         let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         let mut compressed = compression.as_ref().map_or_else(String::new, spelled_compression);
@@ -238,7 +252,7 @@ impl Erofs {
             globs.for_each(|glob| compressed += &format!(" exclude={}", hex(glob.to_string().as_bytes())));
         }
         format!(
-            "min-kernel={min_kernel} block-size={} tails={tails}{contents}{sharing}{compressed} label={} uuid={}{}",
+            "min-kernel={min_kernel} block-size={} tails={tails}{contents}{sharing}{addresses}{compressed} label={} uuid={}{}",
             block_size.bytes(),
             hex(label.as_bytes()),
             self.uuid.map_or("derived".into(), |uuid| hex(&uuid)),

@@ -1,10 +1,12 @@
-//! Finding files that are equal, by hashes of what the spool holds of them.
+//! Finding files that are equal, as a whole or in parts, by hashes of what the spool holds of them.
+
+mod blocks;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::ops::Range;
 
-use erofs::{Candidate, Pressed};
+use erofs::{Candidate, Options, Pressed, Sharing};
 use hash::{Algorithm, Digest, Hasher};
 use tree::{Kind, Tree};
 
@@ -15,22 +17,23 @@ use crate::spool::Spool;
 /// Short files are hashed together until they have so many bytes.
 const JOB: u64 = 4 << 20;
 
-/// Says of files which are equal to one that comes before them. Of those that are compressed (`candidates`) and those that
-/// are not, none shares with the others.
+/// Says of files which are equal to one that comes before them, and of the others which parts, if the options want that.
+/// Of those that are compressed (`candidates`) and those that are not, none shares with the others.
 pub(crate) fn share(
     tree: &Tree,
     spool: &Spool,
-    sharable: Vec<Candidate>,
+    options: &Options,
     candidates: &[Candidate],
     threads: usize,
     pressed: &mut Pressed,
 ) -> io::Result<()> {
+    let sharable = erofs::sharable(tree, options);
     let compressed: BTreeSet<_> = candidates.iter().map(|file| file.node).collect();
     let kind = |file: &Candidate| (compressed.contains(&file.node), file.size);
     let mut sizes: BTreeMap<(bool, u64), u64> = BTreeMap::new();
     sharable.iter().for_each(|file| *sizes.entry(kind(file)).or_default() += 1);
     // Nothing is read of a file whose length no other has.
-    let files: Vec<Candidate> = sharable.into_iter().filter(|file| sizes[&kind(file)] > 1).collect();
+    let files: Vec<Candidate> = sharable.iter().copied().filter(|file| sizes[&kind(file)] > 1).collect();
     let jobs = jobs(&files);
     let mut first = BTreeMap::new();
     in_order(
@@ -47,9 +50,15 @@ pub(crate) fn share(
                     node => pressed.share(file, node),
                 }
             }
-            Ok(())
+            Ok::<(), io::Error>(())
         },
-    )
+    )?;
+    if options.sharing == Sharing::Chunks {
+        let single: Vec<Candidate> =
+            sharable.into_iter().filter(|file| !pressed.is_shared(file.node)).collect();
+        blocks::share(tree, spool, &single, options.block_size.bytes().into(), threads, pressed)?;
+    }
+    Ok(())
 }
 
 /// Divides the work.

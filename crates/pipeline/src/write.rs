@@ -193,8 +193,7 @@ impl Job<'_> {
         let tails_layer = options.compression.map_or(0, |_| contents.held().own_layer());
         let mut pressed = Pressed::new(&options, tails_layer);
         if options.sharing != Sharing::None {
-            let sharable = erofs::sharable(tree, &options);
-            share(tree, contents.held(), sharable, &candidates, threads, &mut pressed)
+            share(tree, contents.held(), &options, &candidates, threads, &mut pressed)
                 .map_err(Error::Spool)?;
         }
         // Of files that are equal one is written.
@@ -231,6 +230,7 @@ impl Job<'_> {
                 (output, layout, framed, bytes)
             }
         };
+        let bytes = bytes.saturating_sub(layout.lent_bytes());
         self.fill((&output.file, start), path, contents, (pressed, bytes), built, |out| {
             layout.write(tree, out).map_err(|error| match error {
                 erofs::Error::Io(cause) => fail(cause),

@@ -91,6 +91,8 @@ struct Inode {
     links: u64,
     size: u64,
     u: u32,
+    /// The first of its blocks, if they lie behind one another.
+    start: u64,
     uid: u32,
     gid: u32,
     mtime: (i64, i64),
@@ -185,12 +187,20 @@ impl<S: Source + ?Sized> Reader<'_, S> {
         let at = self.superblock.metadata_at + nid * 32;
         let start = self.bytes(at, 32)?;
         let format = u16_at(&start, 0);
-        ensure(format & !0xf == 0, || format!("format {format:#x}"))?;
-        let layout = format >> 1;
+        let wide = self.superblock.incompatible & 0x80 != 0;
+        // The number of links is 1, and the address wide.
+        let has_one_link = format & 0x11 == 0x10 && wide;
+        ensure(format & !0xf == 0 || has_one_link, || format!("format {format:#x}"))?;
+        let layout = format >> 1 & 7;
         let count = u64::from(u16_at(&start, 2));
         let xattrs = if count == 0 { 0 } else { 12 + 4 * (count - 1) };
         ensure(count != 1, || "attributes without any".into())?;
         let mode = u16_at(&start, 4);
+        let address = |bytes: &[u8], wide: bool| {
+            let upper = if wide { u64::from(u16_at(bytes, 6)) << 32 } else { 0 };
+            upper | u64::from(u32_at(bytes, 16))
+        };
+        ensure(!has_one_link || file_type_of(mode) != 2, || "a directory without a dot".into())?;
         let inode = if format & 1 == 0 {
             ensure(u32_at(&start, 12) == 0 && u32_at(&start, 28) == 0, || "unknown fields".into())?;
             Inode {
@@ -199,18 +209,18 @@ impl<S: Source + ?Sized> Reader<'_, S> {
                 layout,
                 xattrs,
                 mode,
-                links: u16_at(&start, 6).into(),
+                links: if has_one_link { 1 } else { u16_at(&start, 6).into() },
                 size: u32_at(&start, 8).into(),
                 u: u32_at(&start, 16),
+                start: address(&start, has_one_link),
                 uid: u16_at(&start, 24).into(),
                 gid: u16_at(&start, 26).into(),
                 mtime: self.superblock.time,
             }
         } else {
             let all = self.bytes(at, 64)?;
-            ensure(u16_at(&all, 6) == 0 && all[48..].iter().all(|byte| *byte == 0), || {
-                "unknown fields".into()
-            })?;
+            let is_known = wide || u16_at(&all, 6) == 0;
+            ensure(is_known && all[48..].iter().all(|byte| *byte == 0), || "unknown fields".into())?;
             Inode {
                 at,
                 fields: 64,
@@ -220,6 +230,7 @@ impl<S: Source + ?Sized> Reader<'_, S> {
                 links: u32_at(&all, 44).into(),
                 size: u64_at(&all, 8),
                 u: u32_at(&all, 16),
+                start: address(&all, wide),
                 uid: u32_at(&all, 24),
                 gid: u32_at(&all, 28),
                 mtime: (u64_at(&all, 32) as i64, u32_at(&all, 40).into()),
@@ -265,8 +276,8 @@ impl<S: Source + ?Sized> Reader<'_, S> {
         while done < inode.size {
             let length = (inode.size - done).min(block);
             let address = match inode.layout {
-                0 => Some((u64::from(inode.u) << self.superblock.block_bits) + done),
-                2 if length == block => Some((u64::from(inode.u) << self.superblock.block_bits) + done),
+                0 => Some((inode.start << self.superblock.block_bits) + done),
+                2 if length == block => Some((inode.start << self.superblock.block_bits) + done),
                 2 => {
                     // The inode, too, where the kernel reads all at once.
                     let link = file_type_of(inode.mode) == 7;
@@ -276,19 +287,32 @@ impl<S: Source + ?Sized> Reader<'_, S> {
                 }
                 4 => {
                     ensure(self.superblock.incompatible & 4 != 0, || "chunks without the feature".into())?;
-                    ensure(inode.u & !0x3f == 0, || format!("format of chunks {:#x}", inode.u))?;
+                    let wide = self.superblock.incompatible & 0x80 != 0;
+                    let known = if wide { 0x7f } else { 0x3f };
+                    ensure(inode.u & !known == 0, || format!("format of chunks {:#x}", inode.u))?;
                     let chunk = block << (inode.u & 0x1f);
                     ensure(chunk <= 1 << 30, || "a chunk that 32 bits do not count".into())?;
+                    let byte = |start: u64| Some((start << self.superblock.block_bits) + done % chunk);
                     if inode.u & 0x20 != 0 {
                         let map = behind.next_multiple_of(8) + done / chunk * 8;
-                        take(&self.outside(&self.bytes(map, 8)?, done % chunk, length)?);
-                        done += length;
-                        continue;
-                    }
-                    let map = behind.next_multiple_of(4) + done / chunk * 4;
-                    match u32_at(&self.bytes(map, 4)?, 0) {
-                        u32::MAX => None,
-                        start => Some((u64::from(start) << self.superblock.block_bits) + done % chunk),
+                        let index = self.bytes(map, 8)?;
+                        if u16_at(&index, 2) > 0 {
+                            take(&self.outside(&index, done % chunk, length)?);
+                            done += length;
+                            continue;
+                        }
+                        ensure(inode.u & 0x40 != 0, || "a chunk on no device".into())?;
+                        match u64::from(u16_at(&index, 0)) << 32 | u64::from(u32_at(&index, 4)) {
+                            0xffff_ffff_ffff => None,
+                            start => byte(start),
+                        }
+                    } else {
+                        ensure(inode.u & 0x40 == 0, || "wide addresses in four bytes".into())?;
+                        let map = behind.next_multiple_of(4) + done / chunk * 4;
+                        match u32_at(&self.bytes(map, 4)?, 0) {
+                            u32::MAX => None,
+                            start => byte(start.into()),
+                        }
                     }
                 }
                 other => return Err(io::Error::other(format!("layout {other}"))),

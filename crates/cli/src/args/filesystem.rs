@@ -102,7 +102,7 @@ pub(crate) enum ProfileKind {
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "EROFS")]
 pub(crate) struct ErofsArgs {
-    /// The oldest Linux that must be able to read it, from 5.4 on
+    /// The oldest Linux that must be able to read it, from 5.4 on; more than 16 TiB need 6.15
     #[arg(long, value_name = "VERSION", default_value_t = erofs::Kernel::DEFAULT)]
     pub(crate) erofs_min_kernel: erofs::Kernel,
 
@@ -114,9 +114,18 @@ pub(crate) struct ErofsArgs {
     #[arg(long, conflicts_with = "no_inline")]
     pub(crate) fragments: bool,
 
-    /// Store the blocks of equal files once; compressed ones need Linux 6.1
-    #[arg(long)]
-    pub(crate) dedupe: bool,
+    /// Store the blocks of equal files once, or with =chunks equal parts of files, too
+    ///
+    /// Compressed files need Linux 6.1 for it, and share no parts. Parts are whole blocks of uncompressed files; a file
+    /// that shares some is stored in chunks, which need Linux 5.15.
+    #[arg(
+        long,
+        value_name = "WHAT",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "files"
+    )]
+    pub(crate) dedupe: Option<Dedupe>,
 
     /// Compress contents: lz4, lz4hc[,1-12], deflate[,1-12] (Linux 6.6), zstd[,1-22] (Linux 6.10), or none
     #[arg(long, value_name = "ALGORITHM[,LEVEL]", default_value = "none", value_parser = compression)]
@@ -129,6 +138,15 @@ pub(crate) struct ErofsArgs {
     /// Bytes that are compressed and read as one, at most; default: 64K where kernels read it, else 4K
     #[arg(long, value_name = "SIZE", value_parser = cluster_size)]
     pub(crate) erofs_cluster_size: Option<erofs::ClusterSize>,
+}
+
+/// What of files is stored once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Dedupe {
+    /// Files that are equal as a whole
+    Files,
+    /// That, and whole blocks of files that are equal in parts
+    Chunks,
 }
 
 /// Whether and how contents are compressed.

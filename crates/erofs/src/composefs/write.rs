@@ -105,7 +105,7 @@ impl Layout<'_> {
                 format: (layout | FORMAT_EXTENDED).into(),
                 xattr_icount: (icount as u16).into(),
                 mode: inode.mode.into(),
-                reserved: 0.into(),
+                startblk_hi: 0.into(),
                 size: place.extent.size.into(),
                 u: u.into(),
                 ino: ino.into(),

@@ -4,6 +4,7 @@ use tree::Content;
 
 use crate::BlockSize;
 use crate::format::CHUNK_BITS_MAX;
+use crate::plan::width::Width;
 
 /// Blocks of a file that lie behind one another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,13 +18,13 @@ pub(crate) struct Stretch {
 /// than `flat`.
 ///
 /// A hole that is no whole chunk takes room, as the map of the chunks does: long chunks make the map short.
-pub(crate) fn choose(content: &Content, size: BlockSize, flat: u64) -> Option<u8> {
+pub(crate) fn choose(content: &Content, size: BlockSize, width: Width, flat: u64) -> Option<u8> {
     if !matches!(content, Content::Pieces { .. }) {
         return None;
     }
     let cost = |bits: u8| {
         let blocks: u64 = stretches(content, size, bits).map(|stretch| stretch.blocks).sum();
-        blocks * u64::from(size.bytes()) + 4 * chunks(content, bits)
+        blocks * u64::from(size.bytes()) + width.entry() * chunks(content, bits)
     };
     let costs = (size.bits()..=CHUNK_BITS_MAX).map(|bits| (cost(bits), bits));
     let (least, bits) = costs.min_by_key(|&(cost, bits)| (cost, CHUNK_BITS_MAX - bits))?;
@@ -94,7 +95,7 @@ mod tests {
             (sparse(64 * M, &[(4096, 4096)]), Some(14)),
         ] {
             let flat = content.size().next_multiple_of(4096);
-            assert_eq!(choose(&content, BlockSize::B4096, flat), bits, "{content:?}");
+            assert_eq!(choose(&content, BlockSize::B4096, Width::Narrow, flat), bits, "{content:?}");
         }
     }
 }

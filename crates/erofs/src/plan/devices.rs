@@ -2,7 +2,8 @@
 
 use tree::{Content, Kind, Span, Tree};
 
-use crate::{BlockSize, Error};
+use crate::plan::width::{Width, too_large};
+use crate::{BlockSize, Error, Options};
 
 /// Bytes of a device's name in the filesystem (`erofs_deviceslot.tag`).
 const TAG_LENGTH: usize = 64;
@@ -58,13 +59,14 @@ pub(crate) fn outside(devices: &[Device], content: &Content, size: BlockSize) ->
 }
 
 /// Those on which some file of `tree` lies, in the order of their layers.
-pub(crate) fn used(tree: &Tree, devices: &[Device], size: BlockSize) -> Result<Vec<Device>, Error> {
+pub(crate) fn used(tree: &Tree, devices: &[Device], options: &Options) -> Result<Vec<Device>, Error> {
+    let size = options.block_size;
     let mut all = devices.to_vec();
     all.sort_by_key(|device| device.layer);
     if let Some(blocks) =
         all.iter().map(|device| device.blocks(size)).find(|&blocks| blocks > u32::MAX.into())
     {
-        return Err(Error::TooLarge { blocks, block_size: size.bytes() });
+        return Err(too_large(blocks, options, Width::Narrow));
     }
     if all.len() > DEVICES {
         return Err(Error::Option { what: "an index leads to at most 8192 devices" });

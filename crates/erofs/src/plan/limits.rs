@@ -2,7 +2,9 @@
 
 use tree::{Content, Device, Visit};
 
-use crate::{BlockSize, Error};
+use crate::error::SIZE;
+use crate::plan::width::size_max;
+use crate::{Error, Options};
 
 /// Linux has 12 bits of major and 20 of minor number.
 pub(crate) fn check_device(device: Device, visit: &Visit<'_>) -> Result<(), Error> {
@@ -28,12 +30,12 @@ pub(crate) fn check_link(text: &[u8], visit: &Visit<'_>) -> Result<(), Error> {
 }
 
 /// A file's pieces must follow each other, start at blocks, and end with the file.
-pub(crate) fn check_content(content: &Content, size: BlockSize, visit: &Visit<'_>) -> Result<(), Error> {
-    let block = u64::from(size.bytes());
-    // As many blocks as there are addresses; the kernel takes larger files if most of one is a hole.
-    let max = u64::from(u32::MAX) * block;
+pub(crate) fn check_content(content: &Content, options: &Options, visit: &Visit<'_>) -> Result<(), Error> {
+    let block = u64::from(options.block_size.bytes());
+    // As many blocks as there are addresses; kernels take larger files if most of one is a hole.
+    let max = size_max(options.min_kernel, options.block_size);
     if content.size() > max {
-        return Err(limit(visit, "size", content.size(), max));
+        return Err(limit(visit, SIZE, content.size(), max));
     }
     let mut end = 0;
     for piece in content.pieces().filter(|piece| piece.span.length > 0) {

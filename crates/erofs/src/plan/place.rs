@@ -6,6 +6,7 @@ use crate::format::{DEVICE_SLOT_SIZE, EXTENDED_SIZE, SLOT, SUPERBLOCK_OFFSET, Su
 use crate::plan::devices::Device;
 use crate::plan::indexes;
 use crate::plan::survey::{Data, Survey};
+use crate::plan::width::{Width, too_large};
 use crate::pressed::Pressed;
 use crate::{BlockSize, Error, Options};
 
@@ -40,6 +41,7 @@ pub(crate) fn place(
     pressed: &Pressed,
     devices: &[Device],
     options: &Options,
+    width: Width,
 ) -> Result<Placed, Error> {
     let size = options.block_size;
     let metadata = if pressed.is_empty() { 0 } else { pressed.end() };
@@ -69,8 +71,7 @@ pub(crate) fn place(
     let mut take = |blocks: u64| {
         let start = next;
         next += blocks;
-        // Checked below.
-        start as u32
+        start
     };
     // Directories first, so that looking at names reads one stretch of the disk.
     for directories in [true, false] {
@@ -82,14 +83,19 @@ pub(crate) fn place(
             }
         }
     }
-    let contents = take(0).into();
+    let contents = take(0);
+    // All that comes before contents has short addresses in either layout.
+    if contents > Width::Narrow.blocks_max() {
+        return Err(too_large(contents, options, Width::Narrow));
+    }
     for run in &mut survey.runs {
         run.start = take(run.stretch.blocks);
         let inode = &mut survey.inodes[run.inode as usize];
-        if !matches!(inode.data, Data::Chunks(_)) {
+        if !matches!(inode.data, Data::Chunks { .. }) {
             inode.start = run.start;
         }
     }
+    survey.settle()?;
     for &(inode, twin) in &survey.twins {
         survey.inodes[inode as usize].start = survey.inodes[twin as usize].start;
     }
@@ -97,8 +103,8 @@ pub(crate) fn place(
     next = next.max(SIZE_MIN / u64::from(size.bytes()));
     // Who puts all devices behind one another counts through.
     let all = next + devices.iter().map(|device| device.blocks(size)).sum::<u64>();
-    if all > u32::MAX.into() {
-        return Err(Error::TooLarge { blocks: all, block_size: size.bytes() });
+    if all > width.blocks_max() {
+        return Err(too_large(all, options, width));
     }
     Ok(Placed {
         metadata,

@@ -11,8 +11,11 @@ use crate::format::{
 use crate::plan::chunks::{self, Stretch};
 use crate::plan::devices::{Device, Outside, outside};
 use crate::plan::limits::{check_content, check_device, check_link, invalid, limit};
+use crate::plan::maps::Lent;
+use crate::plan::repeats::Repeat;
+use crate::plan::width::Width;
 use crate::plan::xattrs::{self, Arranged, Counter, Shared};
-use crate::plan::{directories, indexes};
+use crate::plan::{directories, indexes, repeats};
 use crate::pressed::{File, Pressed};
 use crate::{BlockSize, Error, Options, Tails};
 
@@ -33,7 +36,7 @@ pub(crate) struct Inode {
     /// Where it lies behind the start of the metadata, in [`SLOT`]s.
     pub(crate) nid: u64,
     /// The first of its blocks; 0 if it has none, or chunks.
-    pub(crate) start: u32,
+    pub(crate) start: u64,
 }
 
 /// Where the bytes of an inode lie.
@@ -43,8 +46,8 @@ pub(crate) enum Data {
     Plain,
     /// The last ones behind the inode.
     Inline,
-    /// In chunks of two to the power of so many bytes.
-    Chunks(u8),
+    /// In chunks of two to the power of so many bytes, whose addresses have that width.
+    Chunks { bits: u8, width: Width },
     /// On another device, in chunks that are as long as can be.
     Outside(Outside),
     /// In clusters. So many bytes behind the inode are their index, and so many the end of the file.
@@ -68,7 +71,7 @@ impl Inode {
         match self.data {
             Data::Plain => self.size.div_ceil(block),
             Data::Inline => self.size / block,
-            Data::Chunks(_) | Data::Outside(_) | Data::Pressed { .. } => 0,
+            Data::Chunks { .. } | Data::Outside(_) | Data::Pressed { .. } => 0,
         }
     }
 
@@ -77,17 +80,22 @@ impl Inode {
         let behind = match self.data {
             Data::Plain => 0,
             Data::Inline => self.tail(size),
-            Data::Chunks(bits) => 4 * self.size.div_ceil(1 << bits),
+            Data::Chunks { bits, width } => self.gap() + width.entry() * self.size.div_ceil(1 << bits),
             Data::Outside(_) => self.gap() + CHUNK_INDEX_SIZE * self.size.div_ceil(1 << CHUNK_BITS_MAX),
             Data::Pressed { index, tail } => u64::from(index) + u64::from(tail),
         };
         self.fields() + u64::from(self.xattrs) + behind
     }
 
-    /// Bytes before a map of chunks that says on which devices they lie.
+    /// Bytes before a map of chunks.
     pub(crate) fn gap(&self) -> u64 {
+        let entry = match self.data {
+            Data::Chunks { width, .. } => width.entry(),
+            Data::Outside(_) => CHUNK_INDEX_SIZE,
+            Data::Plain | Data::Inline | Data::Pressed { .. } => return 0,
+        };
         let at = self.fields() + u64::from(self.xattrs);
-        at.next_multiple_of(CHUNK_INDEX_SIZE) - at
+        at.next_multiple_of(entry) - at
     }
 
     /// Bytes of a compressed end, which must not lie in two blocks.
@@ -100,7 +108,7 @@ impl Inode {
         match self.data {
             Data::Plain => LAYOUT_PLAIN,
             Data::Inline => LAYOUT_INLINE,
-            Data::Chunks(_) | Data::Outside(_) => LAYOUT_CHUNKS,
+            Data::Chunks { .. } | Data::Outside(_) => LAYOUT_CHUNKS,
             Data::Pressed { .. } => LAYOUT_COMPRESSED,
         }
     }
@@ -115,7 +123,7 @@ pub(crate) struct Run {
     pub(crate) inode: u32,
     pub(crate) stretch: Stretch,
     /// The first of them in the filesystem.
-    pub(crate) start: u32,
+    pub(crate) start: u64,
 }
 
 /// What a tree needs.
@@ -127,6 +135,8 @@ pub(crate) struct Survey {
     pub(crate) inodes: Vec<Inode>,
     /// In the order in which the layers hold them.
     pub(crate) runs: Vec<Run>,
+    /// Blocks of files in chunks that other files have.
+    pub(crate) lent: Vec<Lent>,
     /// Inodes that have the blocks of another one: both places in [`Survey::inodes`].
     pub(crate) twins: Vec<(u32, u32)>,
     pub(crate) shared: Shared,
@@ -150,18 +160,21 @@ pub(crate) fn survey(
     pressed: &Pressed,
     devices: &[Device],
     options: &Options,
+    width: Width,
 ) -> Result<Survey, Error> {
     let mut surveyor = Surveyor {
         tree,
         pressed,
         devices,
         options,
+        width,
         times: BTreeMap::new(),
         counter: Counter::default(),
         out: Survey {
             places: vec![u32::MAX; tree.table_length()],
             inodes: Vec::with_capacity(tree.table_length()),
             runs: Vec::with_capacity(tree.table_length()),
+            lent: Vec::new(),
             twins: Vec::new(),
             shared: Shared::default(),
             epoch: Time::default(),
@@ -181,6 +194,7 @@ struct Surveyor<'a> {
     pressed: &'a Pressed,
     devices: &'a [Device],
     options: &'a Options,
+    width: Width,
     /// How many files that may have small inodes have a time.
     times: BTreeMap<Time, u64>,
     counter: Counter<'a>,
@@ -209,7 +223,7 @@ impl Surveyor<'_> {
                 links = 2 + entries.values().filter(|entry| tree.entries(**entry).is_some()).count() as u64;
             }
             Kind::File(content) => {
-                check_content(content, self.options.block_size, visit)?;
+                check_content(content, self.options, visit)?;
                 size = content.size();
             }
             Kind::Symlink(text) => {
@@ -228,7 +242,9 @@ impl Surveyor<'_> {
             self.counter.count(visit.node, &xattrs);
         }
         let small = [node.metadata.uid, node.metadata.gid, links].into_iter().all(|n| n <= u16::MAX.into());
-        let extended = !small || size > u32::MAX.into();
+        // A small inode has room for its links, or for the upper bits of its address.
+        let is_wide = self.width == Width::Wide && links > 1 && matches!(node.kind, Kind::File(_));
+        let extended = !small || size > u32::MAX.into() || is_wide;
         if !extended {
             *self.times.entry(time(node.metadata.mtime)).or_default() += 1;
         }
@@ -262,7 +278,7 @@ impl Surveyor<'_> {
             }
             inode.data = match self.pressed.file(inode.node) {
                 Some(file) => {
-                    inode.start = file.start;
+                    inode.start = file.start.into();
                     self.pressed_data(&inode, file)
                 }
                 None => self.data(&inode),
@@ -305,14 +321,19 @@ impl Surveyor<'_> {
     }
 
     /// The place of the inode whose blocks one may have: where both are as they would be uncompressed, and the other has
-    /// as many, its end being in a block if this one's is.
+    /// as many, its end being in a block if this one's is; or where both are in chunks.
     fn twin(&self, inode: &Inode) -> Option<u32> {
         let size = self.options.block_size;
         let place = self.out.places[self.pressed.twin(inode.node)?.index()];
         let twin = self.out.inodes.get(place as usize)?;
-        let are_flat = [inode, twin].into_iter().all(|one| matches!(one.data, Data::Plain | Data::Inline));
-        (are_flat && inode.size == twin.size && (1..=twin.blocks(size)).contains(&inode.blocks(size)))
-            .then_some(place)
+        let are_alike = match (inode.data, twin.data) {
+            (Data::Plain | Data::Inline, Data::Plain | Data::Inline) => {
+                (1..=twin.blocks(size)).contains(&inode.blocks(size))
+            }
+            (Data::Chunks { .. }, _) => inode.data == twin.data,
+            _ => false,
+        };
+        (are_alike && inode.size == twin.size).then_some(place)
     }
 
     /// Decides where an inode's bytes lie.
@@ -324,6 +345,12 @@ impl Surveyor<'_> {
         };
         if let Some(outside) = content.and_then(|content| outside(self.devices, content, size)) {
             return Data::Outside(outside);
+        }
+        let repeats = self.pressed.repeats(inode.node);
+        if !repeats.is_empty()
+            && let Some(bits) = repeats::choose(repeats, inode.size, self.options, self.width)
+        {
+            return Data::Chunks { bits, width: self.width };
         }
         let inline = Inode { data: Data::Inline, ..*inode };
         let tail = inline.tail(size);
@@ -339,8 +366,8 @@ impl Surveyor<'_> {
             && self.options.min_kernel >= CHUNKS_SINCE
         {
             let bytes = flat.blocks(size) * u64::from(size.bytes()) + flat.tail(size).next_multiple_of(SLOT);
-            if let Some(bits) = chunks::choose(content, size, bytes) {
-                return Data::Chunks(bits);
+            if let Some(bits) = chunks::choose(content, size, self.width, bytes) {
+                return Data::Chunks { bits, width: self.width };
             }
         }
         flat.data
@@ -358,8 +385,18 @@ impl Surveyor<'_> {
                 }
             }
             Data::Pressed { .. } | Data::Outside(_) => {}
-            Data::Chunks(bits) => {
-                for stretch in chunks::stretches(content, size, bits) {
+            Data::Chunks { bits, .. } => {
+                let repeats = self.pressed.repeats(inode.node);
+                let (lent, own) = match repeats.is_empty() {
+                    true => (Vec::new(), chunks::stretches(content, size, bits).collect()),
+                    false => repeats::divide(repeats, inode.size, size, bits),
+                };
+                for Repeat { first, blocks, of } in lent {
+                    let stretch = Stretch { first, blocks };
+                    let of = of.map(|(node, at)| (self.out.places[node.index()], at));
+                    self.out.lent.extend(of.map(|of| Lent { inode: place, stretch, of, start: 0 }));
+                }
+                for stretch in own {
                     let range = stretch.bytes(size);
                     let source = pieces_in(content, range).next().map(|(_, span)| span);
                     self.out.runs.push(Run { source, inode: place, stretch, start: 0 });

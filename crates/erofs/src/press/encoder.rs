@@ -1,17 +1,19 @@
 //! The algorithms, each as one question: how much of these bytes fits there?
 
 use libdeflater::{CompressionLvl, Compressor};
-use sys::lz4::{self, Fitted, High};
-use zstd::zstd_safe::{CCtx, CParameter};
+pub(super) use sys::lz4::Fitted;
+use sys::lz4::{self, High};
 
+use super::stream::Stream;
 use crate::Algorithm;
-use crate::press::{BLOCK, WINDOW_BITS};
+use crate::press::BLOCK;
 
 /// Compresses beginnings of inputs to a given length.
 pub(crate) enum Encoder {
     Lz4,
     Lz4hc(High),
-    Guess(Guess),
+    Deflate(Guess),
+    Zstd(Stream),
 }
 
 impl Encoder {
@@ -19,15 +21,17 @@ impl Encoder {
         match algorithm {
             Algorithm::Lz4 => Encoder::Lz4,
             Algorithm::Lz4hc(level) => Encoder::Lz4hc(High::new(level)),
-            Algorithm::Deflate(level) => Encoder::Guess(Guess::new(Whole::deflate(level))),
-            Algorithm::Zstd(level) => Encoder::Guess(Guess::new(Whole::zstd(level))),
+            Algorithm::Deflate(level) => Encoder::Deflate(Guess::new(level)),
+            Algorithm::Zstd(level) => Encoder::Zstd(Stream::new(level)),
         }
     }
 
     /// Forgets what it learnt: what comes now has nothing to do with what came before.
     pub(crate) fn begin(&mut self) {
-        if let Encoder::Guess(guess) = self {
-            guess.ratio = RATIO;
+        match self {
+            Encoder::Lz4 | Encoder::Lz4hc(_) => {}
+            Encoder::Deflate(guess) => guess.ratio = RATIO,
+            Encoder::Zstd(stream) => stream.begin(),
         }
     }
 
@@ -36,33 +40,35 @@ impl Encoder {
         match self {
             Encoder::Lz4 => lz4::fit(input, output),
             Encoder::Lz4hc(high) => high.fit(input, output),
-            Encoder::Guess(guess) => guess.fit(input, output),
+            Encoder::Deflate(guess) => guess.fit(input, output),
+            Encoder::Zstd(stream) => stream.fit(input, output),
         }
     }
 }
 
 /// How many times its length an input is thought to be compressed before any was.
-const RATIO: f64 = 2.5;
+pub(super) const RATIO: f64 = 2.5;
 /// A guess is so much smaller than what would fit exactly.
 const MARGIN: f64 = 0.97;
 /// Fewer bytes than this at the end of a block are not worth another try, which costs as much as the first: with half a
 /// block, half of all clusters are tried again, and what is left empty is one byte in a hundred.
 const SLACK: usize = BLOCK / 2;
 /// What can be compressed less than this is left as it is.
-const LEAST: f64 = 1.12;
+pub(super) const LEAST: f64 = 1.12;
 
-/// Fits by guessing, for algorithms that only compress all they are given: how well the last input could be
+/// Fits by guessing, for DEFLATE, whose library only compresses all that it is given: how well the last input could be
 /// compressed tells how much of the next one fits.
 pub(crate) struct Guess {
-    whole: Whole,
+    compressor: Compressor,
     ratio: f64,
     /// For a second try.
     other: Vec<u8>,
 }
 
 impl Guess {
-    fn new(whole: Whole) -> Guess {
-        Guess { whole, ratio: RATIO, other: Vec::new() }
+    fn new(level: u8) -> Guess {
+        let compressor = Compressor::new(CompressionLvl::new(level.into()).unwrap_or_default());
+        Guess { compressor, ratio: RATIO, other: Vec::new() }
     }
 
     fn fit(&mut self, input: &[u8], output: &mut [u8]) -> Fitted {
@@ -71,7 +77,7 @@ impl Guess {
         for ratio in [self.ratio, RATIO.min(0.7 * self.ratio), 1.6, LEAST] {
             let guess = (room as f64 * ratio * MARGIN) as usize;
             let taken = guess.max(room).min(input.len());
-            if let Some(made) = self.whole.compress(&input[..taken], output) {
+            if let Some(made) = deflate(&mut self.compressor, &input[..taken], output) {
                 let first = Fitted { taken, made };
                 self.ratio = taken as f64 / made as f64;
                 return self.fill(input, first, output);
@@ -91,7 +97,7 @@ impl Guess {
             return first;
         }
         self.other.resize(room, 0);
-        match self.whole.compress(&input[..taken], &mut self.other) {
+        match deflate(&mut self.compressor, &input[..taken], &mut self.other) {
             Some(made) => {
                 output[..made].copy_from_slice(&self.other[..made]);
                 Fitted { taken, made }
@@ -102,41 +108,12 @@ impl Guess {
 }
 
 /// Compresses all that it is given, or nothing.
-enum Whole {
-    Zstd(CCtx<'static>),
-    Deflate(Compressor),
-}
-
-impl Whole {
-    fn zstd(level: u8) -> Whole {
-        let mut context = CCtx::create();
-        for parameter in [
-            CParameter::CompressionLevel(level.into()),
-            CParameter::WindowLog(WINDOW_BITS.into()),
-            CParameter::ChecksumFlag(false),
-            CParameter::ContentSizeFlag(true),
-        ] {
-            context.set_parameter(parameter).expect("zstd has these parameters");
-        }
-        Whole::Zstd(context)
+fn deflate(compressor: &mut Compressor, input: &[u8], output: &mut [u8]) -> Option<usize> {
+    let made = compressor.deflate_compress(input, output).ok()?;
+    // Readers skip zeros before the first byte. That is zero if it begins a block that is stored and not the last; the
+    // bits behind these three mean nothing then (RFC 1951, 3.2.4).
+    if output.first() == Some(&0) {
+        output[0] = 0x80;
     }
-
-    fn deflate(level: u8) -> Whole {
-        Whole::Deflate(Compressor::new(CompressionLvl::new(level.into()).unwrap_or_default()))
-    }
-
-    fn compress(&mut self, input: &[u8], output: &mut [u8]) -> Option<usize> {
-        match self {
-            Whole::Zstd(context) => context.compress2(output, input).ok(),
-            Whole::Deflate(compressor) => {
-                let made = compressor.deflate_compress(input, output).ok()?;
-                // Readers skip zeros before the first byte. That is zero if it begins a block that is stored and not
-                // the last; the bits behind these three mean nothing then (RFC 1951, 3.2.4).
-                if output.first() == Some(&0) {
-                    output[0] = 0x80;
-                }
-                Some(made)
-            }
-        }
-    }
+    Some(made)
 }

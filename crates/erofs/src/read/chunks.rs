@@ -1,8 +1,13 @@
 //! Files in chunks, as they are read.
 
+use zerocopy::FromBytes;
+
 use super::inodes::Inode;
 use super::{Filesystem, ReadError};
-use crate::format::{CHUNK_FORMAT_BITS, CHUNK_FORMAT_INDEXES, NULL_ADDRESS};
+use crate::format::{
+    CHUNK_FORMAT_BITS, CHUNK_FORMAT_INDEXES, CHUNK_FORMAT_WIDE, ChunkIndex, NULL_ADDRESS, WIDE_NULL_ADDRESS,
+    incompat,
+};
 
 /// Bytes of a map that are read at a time.
 const BATCH: u64 = 1 << 16;
@@ -13,6 +18,8 @@ pub(super) struct Chunks {
     pub(super) length: u64,
     /// Whether their addresses say on which device.
     has_devices: bool,
+    /// Which address is none.
+    none: u64,
     /// Where the map lies, and how many bytes it has.
     at: u64,
     pub(super) map: u64,
@@ -32,10 +39,13 @@ pub(super) struct Run {
 impl Filesystem<'_> {
     pub(super) fn chunks(&self, inode: &Inode) -> Result<Chunks, ReadError> {
         let format = inode.fields.u;
-        if format & !(CHUNK_FORMAT_BITS | CHUNK_FORMAT_INDEXES) != 0 {
+        let wide = if self.has(incompat::WIDE) { CHUNK_FORMAT_WIDE } else { 0 };
+        if format & !(CHUNK_FORMAT_BITS | CHUNK_FORMAT_INDEXES | wide) != 0 {
             return Err(ReadError::Unsupported { what: format!("chunks of the format {format:#x}") });
         }
         let has_devices = format & CHUNK_FORMAT_INDEXES != 0;
+        let is_wide = has_devices && format & CHUNK_FORMAT_WIDE != 0;
+        let none = if is_wide { WIDE_NULL_ADDRESS } else { NULL_ADDRESS.into() };
         let length = self.block_size << (format & CHUNK_FORMAT_BITS);
         let unit = if has_devices { 8 } else { 4 };
         let at = inode.behind().next_multiple_of(unit);
@@ -43,7 +53,7 @@ impl Filesystem<'_> {
         let is_inside = |map: &u64| at.checked_add(*map).is_some_and(|end| end <= self.end);
         let what = "the map of its chunks reaches behind the end of the filesystem";
         let map = map.filter(is_inside).ok_or_else(|| inode.corrupt(what))?;
-        Ok(Chunks { length, has_devices, at, map })
+        Ok(Chunks { length, has_devices, none, at, map })
     }
 
     /// Gives the chunks that are not holes, neighbours together.
@@ -59,13 +69,11 @@ impl Filesystem<'_> {
         for within in (0..chunks.map).step_by(BATCH as usize) {
             let bytes = self.bytes(chunks.at + within, BATCH.min(chunks.map - within), inode.place())?;
             for entry in bytes.chunks_exact(if chunks.has_devices { 8 } else { 4 }) {
-                let (advice, address) = entry.split_at(entry.len() - 4);
-                let address = u32::from_le_bytes([address[0], address[1], address[2], address[3]]);
-                let device = advice.get(2..4).map_or(0, |id| u16::from_le_bytes([id[0], id[1]]));
+                let (device, start) = chunks.entry(entry);
                 let blocks = blocks_of_chunk.min(all - first);
-                let run = Run { first, blocks, device, start: address.into() };
+                let run = Run { first, blocks, device, start };
                 first += blocks;
-                if address == NULL_ADDRESS {
+                if start == chunks.none {
                     continue;
                 }
                 self.check_run(inode, run)?;
@@ -93,6 +101,20 @@ impl Filesystem<'_> {
                 Err(inode.corrupt("a chunk lies behind the end of its device"))
             }
             Some(_) => Ok(()),
+        }
+    }
+}
+
+impl Chunks {
+    /// The device of a chunk, and its address there.
+    fn entry(&self, bytes: &[u8]) -> (u16, u64) {
+        match ChunkIndex::read_from_bytes(bytes) {
+            Ok(index) => {
+                let upper = u64::from(index.startblk_hi.get()) << 32;
+                (index.device_id.get(), (upper | u64::from(index.startblk_lo.get())) & self.none)
+            }
+            // Without a device there are four bytes.
+            Err(_) => (0, bytes.iter().rev().fold(0, |address, byte| address << 8 | u64::from(*byte))),
         }
     }
 }

@@ -132,6 +132,9 @@ impl Filesystem<'_> {
             | advise::INLINE_PCLUSTER
             | advise::INTERLACED_PCLUSTER
             | advise::FRAGMENT_PCLUSTER;
+        if self.has(incompat::WIDE) && map.is_full && map.advise & advise::EXTENTS != 0 {
+            return Err(ReadError::Unsupported { what: "clusters in encoded extents".into() });
+        }
         if map.advise & !known != 0 || (map.is_full && map.advise & advise::COMPACTED_2B != 0) {
             return Err(ReadError::Unsupported { what: format!("an index with advice {:#x}", map.advise) });
         }

@@ -32,11 +32,12 @@ impl Filesystem<'_> {
             let at = table + u64::from(number - 1) * DEVICE_SLOT_SIZE;
             let bytes = self.bytes(at, DEVICE_SLOT_SIZE, Place::Device(number))?;
             let slot = DeviceSlot::read_from_bytes(&bytes).expect("it has the length");
+            let upper = |bits: u16| if self.has(incompat::WIDE) { u64::from(bits) << 32 } else { 0 };
             let tag = slot.tag.split(|&byte| byte == 0).next().unwrap_or_default();
             devices.push(Device {
                 tag: tag.into(),
-                blocks: slot.blocks.get().into(),
-                start: slot.uniaddr.get().into(),
+                blocks: upper(slot.blocks_hi.get()) | u64::from(slot.blocks.get()),
+                start: upper(slot.uniaddr_hi.get()) | u64::from(slot.uniaddr.get()),
             });
         }
         Ok(devices)

@@ -66,7 +66,7 @@ impl Filesystem<'_> {
         writeln!(out, "erofs, {} bytes", self.end)?;
         let label = sb.volume_name.split(|&byte| byte == 0).next().unwrap_or_default();
         writeln!(out, "label: {:?}, uuid: {}", escape(label).to_string(), uuid(&sb.uuid))?;
-        write!(out, "blocks: {} of {} bytes, ", sb.blocks, self.block_size)?;
+        write!(out, "blocks: {} of {} bytes, ", self.blocks, self.block_size)?;
         writeln!(out, "inodes from {}, shared attributes from {}", sb.meta_blkaddr, sb.xattr_blkaddr)?;
         writeln!(out, "inodes: {}", sb.inos)?;
         write!(out, "features:")?;
@@ -133,7 +133,7 @@ impl Dump<'_, '_> {
     }
 
     fn names(&mut self) -> Result<(), ReadError> {
-        let root = self.filesystem.superblock.root_nid.get().into();
+        let root = self.filesystem.root;
         let mut path: Vec<u8> = Vec::new();
         let mut open: Vec<Open> = Vec::new();
         let entry = Entry { name: Box::default(), nid: root, file_type: file_type_number(S_IFDIR) };
@@ -256,6 +256,9 @@ impl Dump<'_, '_> {
         if flat.tail > 0 {
             write!(self.out, ", {} bytes behind it", flat.tail)?;
         }
+        if flat.blocks == 0 && flat.tail < inode.fields.size {
+            write!(self.out, ", a hole")?;
+        }
         Ok(())
     }
 
@@ -280,7 +283,7 @@ impl Dump<'_, '_> {
         if map.is_interlaced() {
             write!(self.out, ", interlaced")?;
         }
-        write!(self.out, ", {} blocks, clusters", inode.fields.u)?;
+        write!(self.out, ", {} blocks, clusters", inode.blocks)?;
         self.filesystem.clusters(inode, &map, &mut |cluster| self.cluster(&map, &cluster))
     }
 
@@ -341,7 +344,8 @@ impl Dump<'_, '_> {
         if !(1..=TEXT_MAX).contains(&inode.fields.size) {
             return Err(inode.corrupt("the text of the link has an impossible length"));
         }
-        self.filesystem.flat_bytes(inode, flat, 0, TEXT_MAX)
+        let text = self.filesystem.flat_bytes(inode, flat, 0, TEXT_MAX)?;
+        if text.is_empty() { Err(inode.corrupt("the text of the link is a hole")) } else { Ok(text) }
     }
 }
 

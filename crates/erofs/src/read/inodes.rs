@@ -1,7 +1,10 @@
 //! Inodes, as they are read, and data that lies in consecutive blocks.
 
 use super::{Filesystem, Place, ReadError};
-use crate::format::{COMPACT_SIZE, LAYOUT_CHUNKS, LAYOUT_INLINE, LAYOUT_PLAIN, SLOT};
+use crate::format::{
+    COMPACT_SIZE, FORMAT_LAYOUT_SHIFT, FORMAT_NLINK_1, LAYOUT_CHUNKS, LAYOUT_INLINE, LAYOUT_PLAIN,
+    NULL_ADDRESS, S_IFDIR, SLOT, WIDE_NULL_ADDRESS, incompat,
+};
 use crate::parse::Fields;
 
 /// An inode that was read.
@@ -10,6 +13,8 @@ pub(super) struct Inode {
     /// Where it lies.
     pub(super) at: u64,
     pub(super) fields: Fields,
+    /// The first of its blocks, or their number if they are clusters.
+    pub(super) blocks: u64,
 }
 
 /// Data in consecutive blocks.
@@ -36,20 +41,25 @@ impl Filesystem<'_> {
         if length > COMPACT_SIZE {
             bytes = self.bytes(at, length, place)?;
         }
-        let fields = Fields::parse(&bytes, self.epoch()).expect("it has the length");
+        let mut fields = Fields::parse(&bytes, self.epoch()).expect("it has the length");
+        let mut blocks = fields.u.into();
+        if self.has(incompat::WIDE) {
+            blocks = wide(&mut fields).map_err(|what| ReadError::Unsupported { what: what.into() })?;
+        }
         if fields.layout > LAYOUT_CHUNKS {
             return corrupt("nobody knows how its data lies");
         }
         if fields.mtime.nanoseconds >= 1_000_000_000 {
             return corrupt("its time has more nanoseconds than a second has");
         }
-        Ok(Inode { nid, at, fields })
+        Ok(Inode { nid, at, fields, blocks })
     }
 
     /// Where data lies that is neither in chunks nor in clusters; `None` of other inodes.
     pub(super) fn flat(&self, inode: &Inode) -> Result<Option<Flat>, ReadError> {
         let (size, block) = (inode.fields.size, self.block_size);
         let (blocks, tail) = match inode.fields.layout {
+            LAYOUT_PLAIN if self.has(incompat::WIDE) && inode.blocks == WIDE_NULL_ADDRESS => (0, 0),
             LAYOUT_PLAIN => (size.div_ceil(block), 0),
             LAYOUT_INLINE => {
                 // The last one is behind the inode, be it full or not.
@@ -58,7 +68,7 @@ impl Filesystem<'_> {
             }
             _ => return Ok(None),
         };
-        let flat = Flat { start: inode.fields.u.into(), blocks, tail_at: inode.behind(), tail };
+        let flat = Flat { start: inode.blocks, blocks, tail_at: inode.behind(), tail };
         if blocks > 0 {
             self.check_blocks(flat.start, blocks, inode.place())?;
         }
@@ -90,6 +100,28 @@ impl Filesystem<'_> {
         }
         Ok(bytes)
     }
+}
+
+/// Takes from an inode of a wide filesystem what others do not have, and gives its address. What cannot be read is an
+/// error.
+fn wide(fields: &mut Fields) -> Result<u64, &'static str> {
+    const FLAG: u16 = FORMAT_NLINK_1 >> FORMAT_LAYOUT_SHIFT;
+    let flag = fields.layout & FLAG != 0;
+    if flag && fields.file_type() == S_IFDIR {
+        return Err("a directory that leaves out `.`");
+    }
+    let (mut upper, seconds) = fields.wide;
+    if !fields.is_extended() {
+        fields.mtime.seconds = fields.mtime.seconds.saturating_add(seconds.into());
+        if flag {
+            fields.links = 1;
+        } else {
+            // Where a number of links stands is no address; but that of no block is known as such.
+            upper = if fields.u == NULL_ADDRESS { u16::MAX } else { 0 };
+        }
+        fields.layout &= !FLAG;
+    }
+    Ok(u64::from(upper) << 32 | u64::from(fields.u))
 }
 
 impl Inode {

@@ -18,8 +18,7 @@ pub(crate) fn write_blocks(layout: &Layout, tree: &Tree, sink: &mut Sink<'_>) ->
         }
         let all = names(tree, inode.node, inode.parent);
         let mut rest = all.as_slice();
-        let start = u64::from(inode.start);
-        for block in start..start + inode.blocks(size) {
+        for block in inode.start..inode.start + inode.blocks(size) {
             let (here, further) = split(rest, size);
             let mut bytes = encode(layout, tree, here);
             bytes.resize(size.bytes() as usize, 0);

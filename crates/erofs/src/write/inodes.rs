@@ -6,14 +6,16 @@ use tree::{Content, Device, Kind, Tree};
 use zerocopy::IntoBytes;
 
 use crate::format::{
-    CHUNK_BITS_MAX, CHUNK_FORMAT_INDEXES, ChunkIndex, FORMAT_EXTENDED, FORMAT_LAYOUT_SHIFT, InodeCompact,
-    InodeExtended, LAYOUT_COMPRESSED, NULL_ADDRESS, S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG,
-    S_IFSOCK, XATTR_ALIGN, XATTR_HEADER_SIZE,
+    CHUNK_BITS_MAX, CHUNK_FORMAT_INDEXES, CHUNK_FORMAT_WIDE, ChunkIndex, FORMAT_EXTENDED,
+    FORMAT_LAYOUT_SHIFT, FORMAT_NLINK_1, InodeCompact, InodeExtended, LAYOUT_COMPRESSED, NULL_ADDRESS,
+    S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG, S_IFSOCK, WIDE_NULL_ADDRESS, XATTR_ALIGN,
+    XATTR_HEADER_SIZE,
 };
 use crate::plan::devices::Outside;
-use crate::plan::indexes;
+use crate::plan::maps::Mapped;
 use crate::plan::survey::{Data, Inode, pieces_in, time};
 use crate::plan::xattrs::{Arranged, Xattr, of};
+use crate::plan::{Width, indexes};
 use crate::write::{Sink, directories, xattrs};
 use crate::{Algorithm, Error, Layout};
 
@@ -26,8 +28,8 @@ pub(crate) struct Writer<'a> {
     tree: &'a Tree,
     /// Where shared attributes lie among each other.
     places: &'a BTreeMap<Xattr<'a>, u64>,
-    /// By inode: stretches of files in chunks, and where they lie.
-    chunks: Vec<(u32, u64, u64, u32)>,
+    /// Where the blocks of files in chunks lie.
+    mapped: Vec<Mapped>,
 }
 
 impl<'a> Writer<'a> {
@@ -36,7 +38,7 @@ impl<'a> Writer<'a> {
         tree: &'a Tree,
         places: &'a BTreeMap<Xattr<'a>, u64>,
     ) -> Writer<'a> {
-        Writer { layout, tree, places, chunks: layout.chunk_runs() }
+        Writer { layout, tree, places, mapped: layout.survey.mapped() }
     }
 
     /// Writes an inode and what lies behind it.
@@ -51,9 +53,10 @@ impl<'a> Writer<'a> {
             xattrs::encode(&all, &arranged, shared_at, &mut bytes);
         }
         let at = self.layout.at(inode);
-        if let Data::Chunks(bits) = inode.data {
+        if let Data::Chunks { bits, width } = inode.data {
+            bytes.resize(bytes.len() + inode.gap() as usize, 0);
             sink.put(at, &bytes)?;
-            return self.write_map(place, inode, bits, at + bytes.len() as u64, sink);
+            return self.write_map(place, inode, (bits, width), at + bytes.len() as u64, sink);
         }
         if let Data::Outside(outside) = inode.data {
             self.append_indexes(inode, outside, &mut bytes);
@@ -96,24 +99,32 @@ impl<'a> Writer<'a> {
         &self,
         place: u32,
         inode: &Inode,
-        bits: u8,
+        (bits, width): (u8, Width),
         mut at: u64,
         sink: &mut Sink<'_>,
     ) -> Result<(), Error> {
         let blocks_of_chunk = 1u64 << (bits - self.layout.options.block_size.bits());
-        let first = self.chunks.partition_point(|run| run.0 < place);
-        let mut runs = self.chunks[first..].iter().take_while(|run| run.0 == place).peekable();
+        let first = self.mapped.partition_point(|run| run.inode < place);
+        let mut runs = self.mapped[first..].iter().take_while(|run| run.inode == place).peekable();
         let chunks = inode.size.div_ceil(1 << bits);
         for batch in (0..chunks).step_by(ADDRESSES as usize) {
             let mut bytes = Vec::new();
             for chunk in batch..(batch + ADDRESSES).min(chunks) {
                 let block = chunk * blocks_of_chunk;
-                while runs.next_if(|run| run.1 + run.2 <= block).is_some() {}
+                while runs.next_if(|run| run.first + run.blocks <= block).is_some() {}
                 let address = match runs.peek() {
-                    Some(&&(_, first, _, start)) if first <= block => start + (block - first) as u32,
-                    _ => NULL_ADDRESS,
+                    Some(run) if run.first <= block => Some(run.start + (block - run.first)),
+                    _ => None,
                 };
-                bytes.extend(address.to_le_bytes());
+                match width {
+                    // The plan looked that there are no more blocks than such addresses number.
+                    Width::Narrow => {
+                        bytes.extend(address.map_or(NULL_ADDRESS, |address| address as u32).to_le_bytes())
+                    }
+                    Width::Wide => {
+                        bytes.extend(index(0, address.unwrap_or(WIDE_NULL_ADDRESS)).as_bytes());
+                    }
+                }
             }
             sink.put(at, &bytes)?;
             at += bytes.len() as u64;
@@ -126,30 +137,30 @@ impl<'a> Writer<'a> {
         bytes.resize(bytes.len() + inode.gap() as usize, 0);
         let blocks_of_chunk = 1 << (CHUNK_BITS_MAX - self.layout.options.block_size.bits());
         for chunk in 0..inode.size.div_ceil(1 << CHUNK_BITS_MAX) {
-            // The plan looked that all of it lies on the device.
-            let startblk_lo = (u64::from(block) + chunk * blocks_of_chunk) as u32;
-            let index = ChunkIndex {
-                startblk_hi: 0.into(),
-                device_id: device.into(),
-                startblk_lo: startblk_lo.into(),
-            };
-            bytes.extend_from_slice(index.as_bytes());
+            bytes.extend(index(device, u64::from(block) + chunk * blocks_of_chunk).as_bytes());
         }
     }
 
     fn fields(&self, place: u32, inode: &Inode) -> Vec<u8> {
         let metadata = &self.tree.node(inode.node).metadata;
+        let start = inode.start as u32;
         let (file_type, u) = match &self.tree.node(inode.node).kind {
-            Kind::Directory(_) => (S_IFDIR, inode.start),
-            Kind::File(_) => (S_IFREG, inode.start),
-            Kind::Symlink(_) => (S_IFLNK, inode.start),
+            Kind::Directory(_) => (S_IFDIR, start),
+            Kind::File(_) => (S_IFREG, start),
+            Kind::Symlink(_) => (S_IFLNK, start),
             Kind::CharDevice(device) => (S_IFCHR, number(*device)),
             Kind::BlockDevice(device) => (S_IFBLK, number(*device)),
             Kind::Fifo => (S_IFIFO, 0),
             Kind::Socket => (S_IFSOCK, 0),
         };
         let u = match inode.data {
-            Data::Chunks(bits) => u32::from(bits - self.layout.options.block_size.bits()),
+            Data::Chunks { bits, width } => {
+                let format = u32::from(bits - self.layout.options.block_size.bits());
+                match width {
+                    Width::Narrow => format,
+                    Width::Wide => format | CHUNK_FORMAT_INDEXES | CHUNK_FORMAT_WIDE,
+                }
+            }
             Data::Outside(_) => {
                 u32::from(CHUNK_BITS_MAX - self.layout.options.block_size.bits()) | CHUNK_FORMAT_INDEXES
             }
@@ -157,6 +168,11 @@ impl<'a> Writer<'a> {
             Data::Plain | Data::Inline => u,
         };
         let mode = (file_type | (metadata.mode & 0o7777)).into();
+        // Of files in blocks alone: the others have no address, or a short one.
+        let startblk_hi = match inode.data {
+            Data::Plain | Data::Inline => (inode.start >> 32) as u16,
+            Data::Chunks { .. } | Data::Outside(_) | Data::Pressed { .. } => 0,
+        };
         let format = (u16::from(inode.extended) * FORMAT_EXTENDED) | (inode.layout() << FORMAT_LAYOUT_SHIFT);
         let xattr_icount = match inode.xattrs as usize {
             0 => 0,
@@ -165,12 +181,14 @@ impl<'a> Writer<'a> {
         // Only for systems whose inode numbers have 32 bits.
         let ino = place + 1;
         if !inode.extended {
+            let is_wide = self.layout.is_wide() && file_type == S_IFREG;
+            let (flag, nlink) = if is_wide { (FORMAT_NLINK_1, startblk_hi) } else { (0, inode.links as u16) };
             // All of them are small: the plan looked.
             return InodeCompact {
-                format: format.into(),
+                format: (format | flag).into(),
                 xattr_icount: xattr_icount.into(),
                 mode,
-                nlink: (inode.links as u16).into(),
+                nlink: nlink.into(),
                 size: (inode.size as u32).into(),
                 reserved: 0.into(),
                 u: u.into(),
@@ -187,7 +205,7 @@ impl<'a> Writer<'a> {
             format: format.into(),
             xattr_icount: xattr_icount.into(),
             mode,
-            reserved: 0.into(),
+            startblk_hi: startblk_hi.into(),
             size: inode.size.into(),
             u: u.into(),
             ino: ino.into(),
@@ -203,6 +221,13 @@ impl<'a> Writer<'a> {
     }
 }
 
+/// The address of a chunk on a device, of which the filesystem's own is 0.
+fn index(device: u16, address: u64) -> ChunkIndex {
+    // Addresses have no more than 48 bits: the plan looked.
+    let (startblk_hi, startblk_lo) = (((address >> 32) as u16).into(), (address as u32).into());
+    ChunkIndex { startblk_hi, device_id: device.into(), startblk_lo }
+}
+
 /// The packed inode, with its index.
 pub(crate) fn packed(layout: &Layout) -> Vec<u8> {
     let Some((size, file)) = &layout.pressed.packed else { return Vec::new() };
@@ -211,7 +236,7 @@ pub(crate) fn packed(layout: &Layout) -> Vec<u8> {
         format: (FORMAT_EXTENDED | (LAYOUT_COMPRESSED << FORMAT_LAYOUT_SHIFT)).into(),
         xattr_icount: 0.into(),
         mode: S_IFREG.into(),
-        reserved: 0.into(),
+        startblk_hi: 0.into(),
         size: (*size).into(),
         u: file.blocks.into(),
         ino: (layout.inodes() as u32).into(),

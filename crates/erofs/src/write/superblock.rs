@@ -7,6 +7,7 @@ use crate::format::{
     DEVICE_SLOT_SIZE, DeflateConfiguration, DeviceSlot, Lz4Configuration, MAGIC, SUPERBLOCK_OFFSET,
     Superblock, ZSTD_WINDOW_BITS_MIN, ZstdConfiguration,
 };
+use crate::plan::Width;
 use crate::plan::survey::Inode;
 use crate::press::WINDOW_BITS;
 use crate::{Algorithm, Compression, Layout};
@@ -29,12 +30,14 @@ pub(crate) fn devices(layout: &Layout) -> Vec<u8> {
     let mut start = layout.placed.blocks;
     for device in &layout.devices {
         let blocks = device.blocks(layout.options.block_size);
-        // Together they have fewer than 32 bits count: the plan looked.
+        // Together they have no more than addresses number: the plan looked.
         let slot = DeviceSlot {
             tag: device.padded_tag(),
             blocks: (blocks as u32).into(),
             uniaddr: (start as u32).into(),
-            reserved: [0; 56],
+            blocks_hi: ((blocks >> 32) as u16).into(),
+            uniaddr_hi: ((start >> 32) as u16).into(),
+            reserved: [0; 52],
         };
         bytes.extend_from_slice(slot.as_bytes());
         start += blocks;
@@ -72,14 +75,18 @@ fn superblock(layout: &Layout) -> Superblock {
     let (options, survey, placed) = (&layout.options, &layout.survey, &layout.placed);
     let features = layout.features();
     let root = survey.inodes.first().map_or(0, |root: &Inode| root.nid);
+    // It was placed first, at most behind the first block.
+    let (root_nid, rootnid_8b) = match layout.width {
+        Width::Narrow => (root as u16, 0),
+        Width::Wide => ((placed.blocks >> 32) as u16, root),
+    };
     Superblock {
         magic: MAGIC.into(),
         checksum: 0.into(),
         feature_compat: features.compat.into(),
         blkszbits: options.block_size.bits(),
         sb_extslots: 0,
-        // It was placed first, at most behind the first block.
-        root_nid: (root as u16).into(),
+        root_nid: root_nid.into(),
         inos: layout.inodes().into(),
         build_time: survey.epoch.seconds.into(),
         build_time_nsec: survey.epoch.nanoseconds.into(),
@@ -104,6 +111,8 @@ fn superblock(layout: &Layout) -> Superblock {
         xattr_prefix_start: 0.into(),
         packed_nid: placed.packed.into(),
         xattr_filter_reserved: 0,
-        reserved: [0; 23],
+        reserved: [0; 7],
+        rootnid_8b: rootnid_8b.into(),
+        reserved2: [0; 8],
     }
 }

@@ -23,10 +23,10 @@ use host::FileExt;
 #[cfg(unix)]
 use testkit::listing::{self, Kind as Type, Line};
 use testkit::tools::{command, run};
-use tree::{Content, Input, Kind, Output, Span, Tree};
+use tree::{Content, Input, Kind, NodeId, Output, Span, Tree};
 use unlade_erofs::{
     Algorithm, BlockSize, ClusterSize, Compression, Filesystem, Layout, Options, Press, Pressed, ReadError,
-    SEGMENT, Sharing, candidates, plan_pressed, sharable,
+    Repeat, SEGMENT, Sharing, candidates, plan_pressed, sharable,
 };
 
 /// A sparse file, which notes what was put and checks that nothing is put twice.
@@ -108,7 +108,7 @@ pub(crate) fn build(tree: &Tree, options: &Options) -> Image {
 fn press(tree: &Tree, options: &Options, disk: &mut Disk) -> Pressed {
     let mut pressed = Pressed::new(options, TAILS);
     let mut press = options.compression.map(|compression| Press::new(&compression, options));
-    if options.sharing == Sharing::Files {
+    if options.sharing != Sharing::None {
         // Equal spans are enough for a test.
         let mut first = BTreeMap::new();
         for file in sharable(tree, options) {
@@ -117,6 +117,9 @@ fn press(tree: &Tree, options: &Options, disk: &mut Disk) -> Pressed {
                 node => pressed.share(&file, node),
             }
         }
+    }
+    if options.sharing == Sharing::Chunks {
+        repeats(tree, options, &mut pressed);
     }
     let mut all = candidates(tree, options, |_| false).unwrap();
     all.retain(|candidate| !pressed.is_shared(candidate.node));
@@ -146,6 +149,33 @@ fn press(tree: &Tree, options: &Options, disk: &mut Disk) -> Pressed {
         disk.write(pressed.add_packed(&segment), segment.bytes()).unwrap();
     }
     pressed
+}
+
+/// Says which blocks of files are equal to such as come before them.
+fn repeats(tree: &Tree, options: &Options, pressed: &mut Pressed) {
+    let mut known: BTreeMap<Vec<u8>, (NodeId, u64)> = BTreeMap::new();
+    let block = options.block_size.bytes() as usize;
+    for file in sharable(tree, options) {
+        if pressed.is_shared(file.node) {
+            continue;
+        }
+        let mut found: Vec<Repeat> = Vec::new();
+        for (first, bytes) in (0..).zip(bytes_of(file.source).chunks_exact(block)) {
+            let of = match bytes.iter().all(|byte| *byte == 0) {
+                true => None,
+                false => match *known.entry(bytes.to_vec()).or_insert((file.node, first)) {
+                    (node, at) if (node, at) == (file.node, first) => continue,
+                    of => Some(of),
+                },
+            };
+            let repeat = Repeat { first, blocks: 1, of };
+            match found.last_mut() {
+                Some(last) if last.is_before(&repeat) => last.blocks += 1,
+                _ => found.push(repeat),
+            }
+        }
+        pressed.repeat(&file, found);
+    }
 }
 
 #[cfg(unix)]
@@ -220,19 +250,25 @@ impl Image {
 
     /// Mounts it; `None` if this process may not, which is an error where `CI` is set.
     pub(crate) fn mount(&self) -> Option<testkit::judge::Mount> {
-        if !testkit::tools::is_root() {
-            assert!(std::env::var_os("CI").is_none(), "only root can mount");
-            eprintln!("SKIPPED: only root can mount");
-            return None;
-        }
-        // A module of the kernel, where it is not built in; mount(8) cannot find it by a file without a device.
-        let _ = run(std::process::Command::new("modprobe").arg("erofs"));
-        if !fs::read_to_string("/proc/filesystems").unwrap().contains("\terofs\n") {
-            eprintln!("SKIPPED: this kernel has no EROFS");
-            return None;
-        }
-        Some(testkit::judge::Mount::new(&self.path, "ro").unwrap())
+        mounted(&self.path)
     }
+}
+
+/// Mounts a filesystem in a file; `None` if this process may not, which is an error where `CI` is set.
+#[cfg(unix)]
+pub(crate) fn mounted(path: &std::path::Path) -> Option<testkit::judge::Mount> {
+    if !testkit::tools::is_root() {
+        assert!(std::env::var_os("CI").is_none(), "only root can mount");
+        eprintln!("SKIPPED: only root can mount");
+        return None;
+    }
+    // A module of the kernel, where it is not built in; mount(8) cannot find it by a file without a device.
+    let _ = run(std::process::Command::new("modprobe").arg("erofs"));
+    if !fs::read_to_string("/proc/filesystems").unwrap().contains("\terofs\n") {
+        eprintln!("SKIPPED: this kernel has no EROFS");
+        return None;
+    }
+    Some(testkit::judge::Mount::new(path, "ro").unwrap())
 }
 
 pub(crate) fn one(metadata: tree::Metadata, kind: Kind) -> Tree {

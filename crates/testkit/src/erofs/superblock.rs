@@ -38,7 +38,7 @@ pub fn superblock(source: &(impl Source + ?Sized)) -> io::Result<Superblock> {
     ensure((9..=12).contains(&block_bits), || format!("blocks of 2^{block_bits}"))?;
     let block = 1 << block_bits;
     let (compatible, incompatible) = (u32_at(&bytes, 8), u32_at(&bytes, 80));
-    ensure(compatible & !0x7 == 0 && incompatible & !0x3f == 0, || {
+    ensure(compatible & !0x7 == 0 && incompatible & !0xbf == 0, || {
         format!("features {compatible:#x} {incompatible:#x}")
     })?;
     if compatible & 1 != 0 {
@@ -52,21 +52,27 @@ pub fn superblock(source: &(impl Source + ?Sized)) -> io::Result<Superblock> {
     let algorithms = u16_at(&bytes, 84);
     ensure((incompatible & 2 != 0) == (algorithms != 0), || format!("algorithms {algorithms:#x}"))?;
     configurations(source, algorithms)?;
-    let blocks = u64::from(u32_at(&bytes, 36));
+    // In the wide layout the upper bits stand where the root's number otherwise does.
+    let wide = incompatible & 0x80 != 0;
+    let short = u64::from(u16_at(&bytes, 14));
+    let (root, upper) = if wide { (u64_at(&bytes, 112), short << 32) } else { (short, 0) };
+    ensure(root > 0, || "a root without a number".into())?;
+    let blocks = upper | u64::from(u32_at(&bytes, 36));
     let devices = match incompatible & 8 {
         0 => Vec::new(),
-        _ => devices(source, u16_at(&bytes, 86), u16_at(&bytes, 88), blocks)?,
+        _ => devices(source, u16_at(&bytes, 86), u16_at(&bytes, 88), blocks, wide)?,
     };
     ensure((incompatible & 8 != 0) != devices.is_empty(), || "devices, or the feature, alone".into())?;
     let table = if devices.is_empty() { 86..90 } else { 90..90 };
-    let zero = [&bytes[13..14], &bytes[table], &bytes[90..96], &bytes[104..128]];
+    let zero = [&bytes[13..14], &bytes[table], &bytes[90..96], &bytes[104..112], &bytes[120..128]];
     ensure(zero.iter().all(|part| part.iter().all(|byte| *byte == 0)), || "unknown fields".into())?;
+    ensure(wide || bytes[112..120] == [0; 8], || "a wide number".into())?;
     ensure(bytes[79] == 0, || "label without an end".into())?;
     Ok(Superblock {
         compatible,
         incompatible,
         block_bits,
-        root: u16_at(&bytes, 14).into(),
+        root,
         inodes: u64_at(&bytes, 16),
         time: (u64_at(&bytes, 24) as i64, u32_at(&bytes, 32).into()),
         blocks,
@@ -82,16 +88,25 @@ pub fn superblock(source: &(impl Source + ?Sized)) -> io::Result<Superblock> {
 
 /// The blocks of each device beside the filesystem. All must be counted behind its own, and have a name of hexadecimal
 /// digits.
-fn devices(source: &(impl Source + ?Sized), count: u16, slot: u16, blocks: u64) -> io::Result<Vec<u64>> {
+fn devices(
+    source: &(impl Source + ?Sized),
+    count: u16,
+    slot: u16,
+    blocks: u64,
+    wide: bool,
+) -> io::Result<Vec<u64>> {
     let mut start = blocks;
     (0..u64::from(count))
         .map(|number| {
             let mut bytes = [0; 128];
             source.read((u64::from(slot) + number) * 128, &mut bytes)?;
-            let (blocks, at) = (u64::from(u32_at(&bytes, 64)), u64::from(u32_at(&bytes, 68)));
+            let upper = |at| if wide { u64::from(u16_at(&bytes, at)) << 32 } else { 0 };
+            let blocks = upper(72) | u64::from(u32_at(&bytes, 64));
+            let at = upper(74) | u64::from(u32_at(&bytes, 68));
+            let unknown = if wide { 76 } else { 72 };
             ensure(at == start && blocks > 0, || format!("device {number}: {blocks} blocks at {at}"))?;
             ensure(bytes[..64].iter().all(u8::is_ascii_hexdigit), || "name of a device".into())?;
-            ensure(bytes[72..].iter().all(|byte| *byte == 0), || "unknown fields".into())?;
+            ensure(bytes[unknown..].iter().all(|byte| *byte == 0), || "unknown fields".into())?;
             start += blocks;
             Ok(blocks)
         })

@@ -7,7 +7,7 @@ use ext4::{BlockSize, Headroom, Inodes, Label, Profile, Size};
 use pipeline::gpt::Sector;
 use pipeline::{Erofs, Ext4, Format, Frame, Packing};
 
-use crate::args::{Build, Ext4Args, FilesystemArgs, FormatArgs, FormatKind, ProfileKind};
+use crate::args::{Build, Dedupe, Ext4Args, FilesystemArgs, FormatArgs, FormatKind, ProfileKind};
 use crate::exit::Usage;
 
 /// The format that was asked for, or that the output's name tells. There is no default: a wrong guess would
@@ -177,7 +177,11 @@ fn erofs_options(args: &FormatArgs) -> Result<Erofs, Usage> {
             (_, true) => Tails::Packed,
             (false, false) => Tails::Inline,
         },
-        sharing: if args.dedupe { Sharing::Files } else { Sharing::None },
+        sharing: match args.dedupe {
+            None => Sharing::None,
+            Some(Dedupe::Files) => Sharing::Files,
+            Some(Dedupe::Chunks) => Sharing::Chunks,
+        },
         label: label.map_err(|error| Usage(format!("--label: {error}")))?,
         ..erofs::Options::default()
     };
