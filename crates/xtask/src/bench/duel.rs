@@ -31,16 +31,10 @@ pub(super) const DUELS: &[Duel] = &[
     },
     Duel { ours: DIRECTORY, theirs: "ocirender to directory", remark: "the latter verifies nothing" },
     Duel { ours: DIRECTORY, theirs: "umoci unpack", remark: "diff IDs verified by both" },
-    Duel {
-        ours: "unlade build to erofs, lz4, cold",
-        theirs: "umoci + mkfs.erofs, lz4",
-        remark: "clusters of 64 KiB, ends inline, by both",
-    },
-    Duel {
-        ours: "unlade build to erofs, lz4hc, cold",
-        theirs: "umoci + mkfs.erofs, lz4hc",
-        remark: "level 9, clusters of 64 KiB, ends inline, by both",
-    },
+    Duel { ours: "unlade build to erofs, cold", theirs: "mkfs.erofs", remark: UNPACKED },
+    Duel { ours: "unlade build to erofs, lz4, cold", theirs: "mkfs.erofs, lz4", remark: UNPACKED },
+    Duel { ours: "unlade build to erofs, lz4hc, cold", theirs: "mkfs.erofs, lz4hc", remark: UNPACKED },
+    Duel { ours: "unlade build to erofs, zstd, cold", theirs: "mkfs.erofs, zstd", remark: UNPACKED },
     Duel {
         ours: "unlade pull from layout",
         theirs: "skopeo copy from layout",
@@ -62,6 +56,7 @@ pub(super) const DUELS: &[Duel] = &[
 
 pub(super) const COLD: &str = "unlade build, cold";
 pub(super) const WARM: &str = "unlade build, warm";
+const UNPACKED: &str = "the latter from a directory: what umoci takes for that comes on top";
 const TAR: &str = "unlade build to tar, cold";
 const DIRECTORY: &str = "unlade build to directory, cold";
 
