@@ -1,6 +1,6 @@
 //! Ctrl-C: nothing half-made stays.
 
-#[cfg_attr(not(unix), path = "interrupt/elsewhere.rs")]
+#[cfg_attr(not(unix), path = "interrupt/console.rs")]
 mod signals;
 
 use crate::exit::Code;
@@ -13,6 +13,6 @@ pub(crate) fn clean_up_on_signal() {
         crate::progress::abandon();
         crate::password::show_again();
         crate::terminal::tell("interrupted");
-        std::process::exit(Code::Interrupted as i32);
+        Code::Interrupted as i32
     });
 }

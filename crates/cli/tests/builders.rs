@@ -4,6 +4,7 @@
 //! dockerTools, ko, Jib, apko and crane write: which entries there are, how they are named, what stands around
 //! the image.
 
+#![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
 mod support;

@@ -1,6 +1,7 @@
 //! `build --cache`: a rootfs that was built once is taken from the store, with the same bytes as a build, or else it
 //! is built.
 
+#![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
 mod support;

@@ -1,6 +1,7 @@
 //! Real images as compressed EROFS filesystems, as one in which equal files and parts are there once, and as an index of
 //! their layers: what a kernel shows is what it shows of the ext4 filesystem of the same image, wherever one begins to read.
 
+#![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
 #[path = "support/schema.rs"]

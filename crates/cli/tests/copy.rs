@@ -1,5 +1,6 @@
 //! Images copied from everywhere to everywhere: skopeo and umoci see the same digests, blob by blob.
 
+#![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
 mod support;

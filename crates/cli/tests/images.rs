@@ -1,5 +1,6 @@
 //! Real images through the command: what other people's tools and the kernel see must be what umoci unpacks.
 
+#![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
 use std::fs;
@@ -7,7 +8,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use testkit::judge::{self, Mount, build, judge};
-use testkit::{alike, boot, corpus, listing, tools, wear};
+use testkit::{alike, boot, corpus, listing, sums, tools, wear};
 
 const UNLADE: &str = env!("CARGO_BIN_EXE_unlade");
 
@@ -137,12 +138,12 @@ fn it_boots_below_an_overlay() {
         let mut build = tools::command(UNLADE);
         build.args(["build", &judge::source(image), "--no-store"]).args(options).arg("-o").arg(&rootfs);
         tools::run(&mut build).unwrap();
-        let before = listing::sha256(&rootfs).unwrap();
+        let before = sums::sha256(&rootfs).unwrap();
         let console = boot::below_an_overlay(&rootfs, "/sbin/init").unwrap();
         for said in [corpus::BOOTED, "root is overlay", "root is writable"] {
             assert!(console.contains(said), "{said} is not in\n{console}");
         }
-        assert_eq!(listing::sha256(&rootfs).unwrap(), before);
+        assert_eq!(sums::sha256(&rootfs).unwrap(), before);
     }
 }
 

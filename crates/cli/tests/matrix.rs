@@ -1,6 +1,7 @@
 //! Debian's registry server in every way in which it can be closed; skopeo and the command see the same image, with
 //! the same files.
 
+#![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
 mod support;

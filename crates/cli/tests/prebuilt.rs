@@ -1,5 +1,6 @@
 //! A rootfs that one machine builds and others take: the same bytes as a build, or else a build.
 
+#![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
 mod support;

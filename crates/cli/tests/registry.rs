@@ -1,5 +1,6 @@
 //! Real images from a real registry through the command, and what a kill at any moment leaves.
 
+#![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
 mod support;

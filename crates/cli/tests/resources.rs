@@ -5,6 +5,7 @@
 //! as long. Sizes are small here; `UNLADE_RESOURCES=10 cargo test --release -p unlade --test resources` makes them
 //! ten times as large, so that there are a million entries, and a directory with 500,000 names.
 
+#![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 #![allow(clippy::print_stdout, reason = "figures for who asks with --nocapture")]
 

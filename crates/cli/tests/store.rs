@@ -4,8 +4,10 @@
 
 mod support;
 
+#[cfg(unix)]
 use std::ffi::OsStr;
 use std::fs;
+#[cfg(unix)]
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
@@ -13,7 +15,9 @@ use serde_json::{Value, json};
 use support::schema::conforms;
 use support::{Place, unescaped};
 use testkit::image::{Layer, Tar, write_layout};
+#[cfg(unix)]
 use testkit::registry::debian::Server;
+#[cfg(unix)]
 use testkit::registry::{FakeRegistry, fault};
 
 /// The JSON that a command prints.
@@ -36,6 +40,7 @@ fn blob(place: &Place, digest: &str) -> PathBuf {
 }
 
 /// The layers of the tiny image, the lowest first.
+#[cfg(unix)]
 fn layers(place: &Place) -> Vec<String> {
     let image = json_of(place, "image", &["inspect", "oci:image", "--json"]);
     let layers = image["layers"].as_array().unwrap().iter();
@@ -183,6 +188,7 @@ fn a_plan_first_and_then_the_deed() {
     assert_eq!(place.run(&["gc", "--older-than", "soon"]).code, Some(2));
 }
 
+#[cfg(unix)]
 #[test]
 fn what_is_broken_is_found_and_mended() {
     let place = Place::new();
@@ -294,9 +300,10 @@ fn a_strangers_name_moves_no_cursor() {
     );
     // And it can be taken away as it is.
     let mut rm = place.command(&["rm"]);
-    assert!(rm.arg(OsStr::from_bytes(raw)).output().unwrap().status.success());
+    assert!(rm.arg(host::os_string(raw)).output().unwrap().status.success());
 }
 
+#[cfg(unix)]
 #[test]
 fn an_output_of_any_bytes_is_told_without_loss() {
     let place = Place::new();
@@ -311,6 +318,7 @@ fn an_output_of_any_bytes_is_told_without_loss() {
     assert!(place.path(".").join(OsStr::from_bytes(name)).exists());
 }
 
+#[cfg(unix)]
 #[test]
 fn what_a_killed_run_left_of_its_store_goes_with_the_next() {
     let place = Place::new();
@@ -365,6 +373,7 @@ fn what_a_killed_run_left_of_its_store_goes_with_the_next() {
     assert!(place.path("elsewhere").exists());
 }
 
+#[cfg(unix)]
 #[test]
 fn what_a_killed_build_left_beside_its_output_goes_with_the_next() {
     let place = Place::new();

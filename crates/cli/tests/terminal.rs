@@ -8,9 +8,7 @@
 
 mod support;
 
-use std::ffi::OsStr;
 use std::fs;
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -133,7 +131,7 @@ fn names_of_files() {
     // Names that are there and names that are not, one of them behind a link.
     for name in [&b"link"[..], b"\x1b[31m", &[HOSTILE, b"/absent"].concat(), &[b"link/", HOSTILE].concat()] {
         for arguments in [&["cat", "oci:odd"][..], &["export", "oci:odd", "-o", "out"]] {
-            let (code, said) = harmless(place.command(arguments).arg(OsStr::from_bytes(name)));
+            let (code, said) = harmless(place.command(arguments).arg(host::os_string(name)));
             assert!(matches!(code, Some(0 | 1 | 4)), "{arguments:?}: {code:?} {said}");
         }
     }
@@ -401,14 +399,14 @@ fn arguments() {
         let (code, said) = harmless(&mut place.command(arguments));
         assert!(matches!(code, Some(1 | 2 | 4)), "{arguments:?}: {code:?} {said}");
     }
-    // A path of the host that works is shown in the summary.
+    // A path of the host that works is shown in the summary. On Windows no file can have this name.
     let output = format!("{escaping}.ext4");
     for options in [&[][..], &["--json"]] {
         let (code, said) =
             harmless(&mut place.command(&[&["build", "oci:image", "-o", &output], options].concat()));
-        assert_eq!(code, Some(0), "{said}");
+        assert_eq!(code, Some(if cfg!(windows) { 1 } else { 0 }), "{said}");
     }
-    assert!(place.path(&output).exists());
+    assert_ne!(place.path(&output).exists(), cfg!(windows));
     let mut epoch = place.command(&["build", "oci:image", "-o", "x.ext4", "--clamp-mtime"]);
     harmless(epoch.env("SOURCE_DATE_EPOCH", &text));
     harmless(place.command(&["build", "oci:image", "-o", "x.ext4"]).env("UNLADE_STORE", &text));
@@ -468,6 +466,7 @@ fn every_name_can_be_read_back() {
     assert_eq!(files, names);
 }
 
+#[cfg(unix)]
 #[test]
 fn a_full_or_closed_output_is_no_panic() {
     let place = Place::new();

@@ -3,6 +3,7 @@
 //!
 //! Ten seconds of it run with all tests; `UNLADE_TOGETHER=120 cargo test -p unlade --test together` is longer.
 
+#![cfg(unix)]
 #![allow(
     clippy::unwrap_used,
     clippy::panic,

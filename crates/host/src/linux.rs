@@ -121,6 +121,14 @@ pub fn is_unreadable(error: &io::Error) -> bool {
     Errno::from_io_error(error) == Some(Errno::IO)
 }
 
+/// Why a name has no address, if that is what an error says, and whether it is known that it has none.
+pub fn without_address(error: &io::Error) -> Option<(String, bool)> {
+    // How the standard library says it, which has no kind for it; then glibc and musl where they did not learn it.
+    let said = error.to_string();
+    let cause = said.strip_prefix("failed to lookup address information: ")?;
+    Some((cause.into(), !matches!(cause, "Temporary failure in name resolution" | "Try again")))
+}
+
 /// What a new temporary file has to be given so that others may use it as any other file.
 pub fn permissions_for_all() -> Option<Permissions> {
     Some(Permissions::from_mode(0o666))
@@ -199,6 +207,9 @@ pub fn copy_in_kernel(
         }
     }
 }
+
+/// Lets a new file take room only for what is written: each does.
+pub fn allow_holes(_: &File) {}
 
 /// Takes room for bytes that are about to be written. An error only where there is no room.
 pub fn reserve(file: &File, offset: u64, length: u64) -> io::Result<()> {

@@ -8,6 +8,7 @@ use super::*;
 #[test]
 fn bytes_at_places() {
     let file = tempfile::tempfile().unwrap();
+    allow_holes(&file);
     file.write_all_at(b"there", 5_000_000).unwrap();
     file.write_all_at(b"here", 0).unwrap();
     let mut bytes = [0; 5];
@@ -19,6 +20,30 @@ fn bytes_at_places() {
     let short = file.read_exact_at(&mut bytes, 5_000_001).unwrap_err();
     assert_eq!(short.kind(), io::ErrorKind::UnexpectedEof);
     assert_eq!(file.metadata().unwrap().len(), 5_000_005);
+}
+
+#[test]
+fn names_without_addresses() {
+    #[cfg(unix)]
+    let lookup = |cause| io::Error::other(format!("failed to lookup address information: {cause}"));
+    #[cfg(unix)]
+    let errors = [
+        (lookup("Name or service not known"), true),
+        (lookup("No address associated with hostname"), true),
+        (lookup("Name does not resolve"), true),
+        (lookup("Temporary failure in name resolution"), false),
+        (lookup("Try again"), false),
+    ];
+    #[cfg(windows)]
+    let errors = [(11_001, true), (11_002, false), (11_004, true)]
+        .map(|(number, known)| (io::Error::from_raw_os_error(number), known));
+    for (error, known) in errors {
+        assert_eq!(without_address(&error).unwrap().1, known, "{error}");
+    }
+    assert!(without_address(&io::ErrorKind::ConnectionRefused.into()).is_none());
+    // As the system itself says it.
+    let error = std::net::ToSocketAddrs::to_socket_addrs("unlade.invalid:80").unwrap_err();
+    assert!(without_address(&error).is_some(), "{error}");
 }
 
 #[test]

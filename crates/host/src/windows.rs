@@ -199,6 +199,16 @@ pub fn is_unreadable(error: &io::Error) -> bool {
     error.raw_os_error() == Some(23)
 }
 
+/// Why a name has no address, if that is what an error says, and whether it is known that it has none.
+pub fn without_address(error: &io::Error) -> Option<(String, bool)> {
+    // `WSAHOST_NOT_FOUND`, `WSATRY_AGAIN`, `WSANO_RECOVERY`, `WSANO_DATA`.
+    match error.raw_os_error()? {
+        11_001 | 11_003 | 11_004 => Some((error.to_string(), true)),
+        11_002 => Some((error.to_string(), false)),
+        _ => None,
+    }
+}
+
 /// What a new temporary file has to be given so that others may use it as any other file: nothing, the directory says.
 pub fn permissions_for_all() -> Option<Permissions> {
     None
@@ -257,6 +267,11 @@ pub fn clone_blocks(_: &File, _: &File) -> io::Result<()> {
 /// kernel cannot do that between these files.
 pub fn copy_in_kernel(_: (&File, u64), _: (&File, u64), _: usize) -> io::Result<Option<usize>> {
     Ok(None)
+}
+
+/// Lets a new file take room only for what is written. Only a saving.
+pub fn allow_holes(file: &File) {
+    let _ = sys::sparse::allow(file);
 }
 
 /// Takes room for bytes that are about to be written. An error only where there is no room.

@@ -38,6 +38,7 @@ impl Unpublished {
             None => {
                 let beside = scratch::Registered::beside(&path);
                 let file = File::options().read(true).write(true).create_new(true).open(beside.path())?;
+                host::allow_holes(&file);
                 Unpublished { file, place: Place::Beside { path, beside } }
             }
         };

@@ -42,7 +42,7 @@ fn tar_of(directory: &Path) -> Vec<u8> {
     files.sort();
     let mut tar = Tar::default().directory("blobs/", 0o755).directory("blobs/sha256/", 0o755);
     for file in files {
-        let name = file.strip_prefix(directory).unwrap().to_str().unwrap().to_string();
+        let name = file.strip_prefix(directory).unwrap().to_str().unwrap().replace('\\', "/");
         tar = tar.file(&name, 0o644, &fs::read(&file).unwrap());
     }
     tar.finish()
@@ -113,7 +113,9 @@ fn oci_archives_that_are_refused() {
         names.fold(tar, |tar, name| tar.file(&name, 0o644, &fs::read(layout.path.join(&name)).unwrap()))
     };
     let in_archive = format!("blobs/{blob}");
-    for target in [elsewhere.to_str().unwrap(), "../../../../../../../../../etc/passwd"] {
+    // From the root on Windows as well, where a drive is a name like any other to an archive.
+    let absolute = format!("/{}", elsewhere.to_str().unwrap().trim_start_matches('/'));
+    for target in [&*absolute, "../../../../../../../../../etc/passwd"] {
         let link = Header { name: b"link", typeflag: b'2', link: target.as_bytes(), ..Header::default() };
         // A symlink of a long name does not fit, so there are two.
         let tar = rest(Tar::default()).entry(&link, b"").entry(

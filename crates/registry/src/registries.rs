@@ -349,7 +349,7 @@ mod tests {
             Configuration { file: Some(absent.clone()), required: true, directories: Vec::new() };
         assert_eq!(
             Registries::read(&configuration).unwrap_err().to_string(),
-            format!("cannot read {}: No such file or directory (os error 2)", absent.display())
+            format!("cannot read {}: {}", absent.display(), std::io::Error::from_raw_os_error(2))
         );
         assert!(Registries::read(&Configuration { required: false, ..configuration }).is_ok());
     }

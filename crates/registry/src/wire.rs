@@ -22,11 +22,6 @@ const DRAIN_MAX: u64 = 64 << 10;
 /// would otherwise hold a pull for ever.
 const SLOWEST: f64 = 1024.0;
 
-/// How the standard library starts to say that a name has no address, which has no kind of its own.
-const LOOKUP: &str = "failed to lookup address information: ";
-/// How glibc and musl go on where they did not learn whether it has one.
-const LOOKUP_PASSING: [&str; 2] = ["Temporary failure in name resolution", "Try again"];
-
 /// Speaks HTTP to anybody.
 pub(crate) struct Wire {
     agents: Agents,
@@ -250,11 +245,11 @@ fn io(error: &io::Error) -> (String, Kind) {
     if let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
         return tls(error);
     }
-    let said = without_number(error);
-    if let Some(cause) = said.strip_prefix(LOOKUP) {
-        let kind = if LOOKUP_PASSING.contains(&cause) { Kind::Unreached } else { Kind::Hopeless };
-        return (format!("the host was not found: {}", lower(cause)), kind);
+    if let Some((cause, known)) = host::without_address(error) {
+        let kind = if known { Kind::Hopeless } else { Kind::Unreached };
+        return (format!("the host was not found: {}", without_number(&cause)), kind);
     }
+    let said = without_number(&error.to_string());
     let kind = match error.kind() {
         io::ErrorKind::ConnectionRefused
         | io::ErrorKind::HostUnreachable
@@ -306,15 +301,10 @@ fn distrust(cause: &rustls::CertificateError) -> String {
     }
 }
 
-/// "Connection refused" rather than "Connection refused (os error 111)".
-fn without_number(error: &io::Error) -> String {
-    let text = error.to_string();
-    lower(text.split(" (os error").next().unwrap_or_default())
-}
-
-/// The first letter in lower case.
-fn lower(text: &str) -> String {
-    let mut letters = text.chars();
+/// "connection refused" rather than "Connection refused (os error 111)", or "Connection refused. (os error 10061)".
+fn without_number(text: &str) -> String {
+    let text = text.split(" (os error").next().unwrap_or_default();
+    let mut letters = text.strip_suffix('.').unwrap_or(text).chars();
     letters.next().map_or(String::new(), |first| first.to_lowercase().chain(letters).collect())
 }
 
@@ -337,35 +327,18 @@ mod tests {
 
     #[test]
     fn who_cannot_be_reached() {
-        let lookup = |cause| io::Error::other(format!("{LOOKUP}{cause}"));
         let kind = |kind: io::ErrorKind| io::Error::from(kind);
         for (error, said, expected) in [
-            (
-                lookup("Name or service not known"),
-                "the host was not found: name or service not known",
-                Kind::Hopeless,
-            ),
-            (
-                lookup("No address associated with hostname"),
-                "the host was not found: no address associated with hostname",
-                Kind::Hopeless,
-            ),
-            (
-                lookup("Name does not resolve"),
-                "the host was not found: name does not resolve",
-                Kind::Hopeless,
-            ),
-            (
-                lookup("Temporary failure in name resolution"),
-                "the host was not found: temporary failure in name resolution",
-                Kind::Unreached,
-            ),
-            (lookup("Try again"), "the host was not found: try again", Kind::Unreached),
             (kind(io::ErrorKind::ConnectionRefused), "connection refused", Kind::Unreached),
             (kind(io::ErrorKind::HostUnreachable), "host unreachable", Kind::Unreached),
             (kind(io::ErrorKind::ConnectionReset), "connection reset", Kind::Broken),
         ] {
             assert_eq!(io(&error), (said.into(), expected));
+        }
+        for (text, said) in
+            [("Host not found. (os error 11001)", "host not found"), ("It failed", "it failed")]
+        {
+            assert_eq!(without_number(text), said);
         }
         let lost = lost(ureq::Error::HostNotFound, Duration::ZERO);
         assert_eq!((lost.cause.as_str(), lost.kind), ("the host has no address", Kind::Hopeless));

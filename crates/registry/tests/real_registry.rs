@@ -1,5 +1,6 @@
 //! Against Debian's docker-registry, with images that skopeo put there.
 
+#![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
 use std::fs;

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use crate::corpus::{self, Image};
 use crate::judge::source;
-use crate::listing::sha256;
+use crate::sums::sha256;
 use crate::tools::{command, run};
 
 /// A way to build, as the shell says it. All that can be varied at once is.

@@ -22,6 +22,7 @@ pub mod listing;
 pub mod proxy;
 pub mod registry;
 pub mod stack;
+pub mod sums;
 pub mod tarball;
 pub mod tools;
 pub mod ustar;

@@ -10,12 +10,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
 use std::fmt;
 use std::fs::{self, Metadata};
-use std::io::{self, Read as _};
+use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
-use ring::digest;
+use crate::sums::{hex, sha256};
 
 /// One name of a tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -194,24 +194,6 @@ fn kind(place: &Path, metadata: &Metadata) -> io::Result<Kind> {
     })
 }
 
-/// The sha256 of a file, in hex.
-pub fn sha256(place: &Path) -> io::Result<String> {
-    let mut file = fs::File::open(place)?;
-    let mut context = digest::Context::new(&digest::SHA256);
-    let mut buffer = vec![0; 1 << 16];
-    loop {
-        match file.read(&mut buffer)? {
-            0 => return Ok(hex(context.finish().as_ref())),
-            length => context.update(&buffer[..length]),
-        }
-    }
-}
-
-/// The sha256 of bytes, in hex.
-pub fn sha256_of(bytes: &[u8]) -> String {
-    hex(digest::digest(&digest::SHA256, bytes).as_ref())
-}
-
 fn xattrs(place: &Path) -> io::Result<BTreeMap<Vec<u8>, Vec<u8>>> {
     // The kernel's limits for the list of names and for one value are 64 KiB each.
     let mut buffer = vec![0; 1 << 16];
@@ -235,10 +217,6 @@ fn xattrs(place: &Path) -> io::Result<BTreeMap<Vec<u8>, Vec<u8>>> {
 
 fn join(directory: &[u8], name: &[u8]) -> Vec<u8> {
     if directory.is_empty() { name.to_vec() } else { [directory, b"/", name].concat() }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn at(place: &Path, error: io::Error) -> io::Error {

@@ -3,6 +3,7 @@
 //! Each is listed and unpacked as Python's tarfile, GNU tar and bsdtar list and unpack it, or a table says why not;
 //! what is refused stands in [`REFUSED`], with what other readers do. A new archive needs no line until it differs.
 
+#![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
 #[path = "../support/mod.rs"]

@@ -4,6 +4,7 @@
 //! A case is a number of the catalogue, an image, and what it gives: a tree as text with the notes, or what is
 //! said of the layer and the entry at fault. `check` asserts beside it what holds for every case.
 
+#![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
 mod case;

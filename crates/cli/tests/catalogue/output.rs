@@ -9,7 +9,7 @@ use serde_json::json;
 use tempfile::TempDir;
 use testkit::image::{Layer, write_layout};
 use testkit::judge::e2fsck;
-use testkit::listing::sha256;
+use testkit::sums::sha256;
 use testkit::tarball::Tarball;
 use testkit::tools::{command, run};
 

@@ -1,6 +1,7 @@
 //! Composefs repositories through the command. What `cfsctl` makes of them is looked at where there is one, and what a
 //! kernel with fs-verity does in a guest: `cargo xtask cfsctl` runs the tests that are ignored here.
 
+#![cfg(unix)]
 #![allow(
     clippy::unwrap_used,
     clippy::panic,

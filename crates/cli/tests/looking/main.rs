@@ -1,6 +1,7 @@
 //! Looking into images: `ls`, `cat`, `diff`, `export`, and into what was built of them: `dump`. What umoci unpacks is
 //! the judge.
 
+#![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
 #[path = "../support/mod.rs"]

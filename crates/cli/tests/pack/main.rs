@@ -1,5 +1,6 @@
 //! Packages for LiteBox.
 
+#![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
 mod closure;

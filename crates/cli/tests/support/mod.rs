@@ -88,7 +88,7 @@ impl From<Output> for Said {
 
 /// The sha256 of a file.
 pub(crate) fn sha256(path: &Path) -> String {
-    testkit::listing::sha256(path).unwrap()
+    testkit::sums::sha256(path).unwrap()
 }
 
 /// Turns a name from `unlade ls` back into bytes, by the rule that `docs/schemas/ls.json` states.

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use testkit::listing::{self, Kind as Type, Line};
+use testkit::listing::{Kind as Type, Line};
+use testkit::sums;
 use tree::{Kind, Tree};
 
 use super::contents::bytes_in;
@@ -25,7 +26,7 @@ pub(crate) fn lines(tree: &Tree) -> Vec<Line> {
         let kind = match &node.kind {
             Kind::Directory(_) => Type::Directory,
             Kind::File(content) => {
-                Type::File { size: content.size(), sha256: listing::sha256_of(&bytes_in(content)) }
+                Type::File { size: content.size(), sha256: sums::sha256_of(&bytes_in(content)) }
             }
             Kind::Symlink(text) => Type::Symlink { target: text.to_vec() },
             Kind::CharDevice(device) => Type::Character { major: device.major, minor: device.minor },

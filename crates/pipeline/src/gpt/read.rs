@@ -80,7 +80,7 @@ fn read(disk: &dyn Input, header: &Header, sector: Sector) -> io::Result<Table> 
 
 #[cfg(test)]
 mod tests {
-    use std::io::Read;
+    use std::io::{Read, Seek};
 
     use super::*;
     use crate::gpt::{GROW_FILE_SYSTEM, READ_ONLY};
@@ -103,6 +103,8 @@ mod tests {
         file.set_len(table.length).unwrap();
         table.write(&file).unwrap();
         let mut bytes = Vec::new();
+        // Writing at a place may move it.
+        file.rewind().unwrap();
         file.read_to_end(&mut bytes).unwrap();
         bytes
     }

@@ -52,7 +52,11 @@ pub(super) struct Extent {
 impl Archive {
     /// Opens an archive and lists its files. A compressed one is expanded first, into `scratch`.
     pub(super) fn open(path: &Path, scratch: &Path) -> Result<Archive, Error> {
-        let mut file = File::open(path).map_err(Error::io(path))?;
+        let mut file = match File::open(path) {
+            // Not every system opens a directory.
+            Err(_) if path.is_dir() => return Err(Error::NotAFile { path: path.into() }),
+            opened => opened.map_err(Error::io(path))?,
+        };
         if !file.metadata().map_err(Error::io(path))?.is_file() {
             return Err(Error::NotAFile { path: path.into() });
         }

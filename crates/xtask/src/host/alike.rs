@@ -18,6 +18,7 @@ const BUILDS: &[(&str, &[&str])] = &[
     ("zstd.erofs", &["build", "--compress", "zstd", "--erofs-min-kernel", "6.10"]),
     ("deflate.erofs", &["build", "--compress", "deflate", "--erofs-min-kernel", "6.6"]),
     ("verity.erofs", &["build", "--verity"]),
+    ("disk.ext4", &["build", "--gpt", "--verity"]),
     ("rootfs.tar", &["build"]),
     ("rootfs.tar.gz", &["build"]),
     ("rootfs.cpio", &["build"]),

@@ -37,7 +37,7 @@ pub(super) fn toolchain() -> io::Result<Toolchain> {
         .env(variable(TARGET, "LINKER"), "musl-gcc")
         .env("CC_x86_64_unknown_linux_musl", "musl-gcc")
         .env(variable(TARGET, "RUSTFLAGS"), format!("{flags} -Lnative={}", shown(&libraries)));
-    Ok(Toolchain { target: TARGET, cargo, suffix: "", runner: Vec::new(), tested: TESTED })
+    Ok(Toolchain { target: TARGET, cargo, suffix: "", runner: Vec::new(), tested: TESTED, skipped: &[] })
 }
 
 /// Puts the unwinder into `place`, whole or not at all.
