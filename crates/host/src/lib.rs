@@ -21,7 +21,7 @@ use windows as system;
 
 pub use direct::{Direct, Splicer};
 pub use system::{
-    CONFIGURATION, FileExt, HAS_SYMLINKS, LOCKS_HINDER_READING, allow_holes, check_name, clone_blocks,
+    CONFIGURATION, FileExt, HAS_SYMLINKS, LOCKS_HINDER_READING, allow_holes, check_name, clear, clone_blocks,
     copy_in_kernel, drive, insert, is_block_device, is_hole, is_mine, is_named, is_unreadable, link_nameless,
     make_directories, make_movable, make_zero, may_be_running, nameless, open_device, open_directory,
     open_or_create, open_regular, os_string, permissions_for_all, release, reopen, replace, reserve, sector,

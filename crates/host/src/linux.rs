@@ -220,8 +220,8 @@ pub fn reserve(file: &File, offset: u64, length: u64) -> io::Result<()> {
     }
 }
 
-/// Makes an empty file so long, all holes, if its blocks can be moved within it: [`insert`] and [`take_out`] work on it
-/// then, with whole blocks of 4 KiB.
+/// Makes an empty file so long, all holes, if its blocks can be moved within it: [`insert`], [`take_out`] and [`clear`]
+/// work on it then, with whole blocks of 4 KiB.
 pub fn make_movable(file: &File, length: u64) -> io::Result<bool> {
     const BLOCK: u64 = 4096;
     // Beyond what a process may write its signal would come.
@@ -232,6 +232,7 @@ pub fn make_movable(file: &File, length: u64) -> io::Result<bool> {
     file.set_len(2 * BLOCK)?;
     let tried = insert(file, BLOCK, BLOCK)
         .and_then(|()| take_out(file, BLOCK, BLOCK))
+        .and_then(|()| clear(file, 0, BLOCK))
         .and_then(|()| file.set_len(length));
     if tried.is_err() {
         file.set_len(0)?;
@@ -256,10 +257,15 @@ pub fn make_zero(device: &File, offset: u64, length: u64) -> io::Result<()> {
     Ok(rustix::fs::fallocate(device, zeroed, offset, length)?)
 }
 
+/// Makes bytes of a file a hole.
+pub fn clear(file: &File, offset: u64, length: u64) -> io::Result<()> {
+    let punch = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+    Ok(rustix::fs::fallocate(file, punch, offset, length)?)
+}
+
 /// Lets go of bytes that nobody will ask for again. Only a saving: not every filesystem can.
 pub fn release(file: &File, offset: u64, length: u64) {
-    let punch = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-    let _ = rustix::fs::fallocate(file, punch, offset, length);
+    let _ = clear(file, offset, length);
 }
 
 /// Lets the kernel begin to write bytes to the disk.

@@ -279,6 +279,11 @@ pub fn reserve(_: &File, _: u64, _: u64) -> io::Result<()> {
     Ok(())
 }
 
+/// Makes bytes of a file a hole.
+pub fn clear(_: &File, _: u64, _: u64) -> io::Result<()> {
+    Err(ErrorKind::Unsupported.into())
+}
+
 /// Makes an empty file so long if its blocks can be moved within it: they cannot.
 pub fn make_movable(_: &File, _: u64) -> io::Result<bool> {
     Ok(false)

@@ -12,7 +12,7 @@ mod moves;
 
 use std::io::{self, Write};
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use host::{Direct, FileExt};
@@ -22,8 +22,8 @@ use tree::{BLOCK, Span};
 use crate::error::Error;
 use crate::layers::{self, is_repeated};
 use crate::options::{Format, Options, Scratch, Target};
-use crate::publish::Unpublished;
-use crate::spool::Spool;
+use crate::publish::{self, Unpublished};
+use crate::spool::{Spool, located};
 use moves::Move;
 
 /// Most bytes, holes included, that a bed has before anything is moved: half of what a file of ext4 may have.
@@ -40,6 +40,8 @@ const AHEAD: u64 = 32 << 20;
 #[derive(Debug)]
 pub(crate) struct Bed {
     output: Unpublished,
+    /// Where the output will be, for errors.
+    directory: PathBuf,
     direct: Direct,
     /// Where each layer's content space is.
     places: Vec<Range<u64>>,
@@ -71,7 +73,8 @@ impl Bed {
         let output = Unpublished::create(path, 0)?;
         match Direct::open(&output.file) {
             Some(direct) if output.is_nameless() && host::make_movable(&output.file, length)? => {
-                Ok(Some(Bed { output, direct, places, too_short: AtomicBool::new(false) }))
+                let directory = publish::directory_of(path).into();
+                Ok(Some(Bed { output, directory, direct, places, too_short: AtomicBool::new(false) }))
             }
             _ => Ok(None),
         }
@@ -101,19 +104,11 @@ impl Bed {
         };
         let file = &self.output.file;
         file.set_len(end)?;
-        for (number, step) in moves.iter().enumerate() {
-            let moved = match step {
-                Move::Insert { at, length } => host::insert(file, *at, *length),
-                Move::TakeOut { at, length } => host::take_out(file, *at, *length),
-                Move::Clear { at, length } => {
-                    host::release(file, *at, *length);
-                    Ok(())
-                }
-            };
-            match moved {
-                // Some filesystems can move more than a block, but not any number.
-                Err(error) if number == 0 && error.kind() == io::ErrorKind::InvalidInput => return Ok(false),
-                moved => moved?,
+        for step in moves {
+            match step {
+                Move::Insert { at, length } => host::insert(file, at, length)?,
+                Move::TakeOut { at, length } => host::take_out(file, at, length)?,
+                Move::Clear { at, length } => host::clear(file, at, length)?,
             }
         }
         file.set_len(length)?;
@@ -170,8 +165,11 @@ impl Write for Writer<'_> {
             let _ = host::reserve(file, self.reserved, reserved - self.reserved);
             self.reserved = reserved;
         }
-        let done = self.bed.direct.write_at(bytes, self.at)?;
-        file.write_all_at(&bytes[done..], self.at + done as u64)?;
+        let written = self.bed.direct.write_at(bytes, self.at).and_then(|done| {
+            // What cannot go past the page cache.
+            file.write_all_at(&bytes[done..], self.at + done as u64)
+        });
+        written.map_err(|error| located(error, &self.bed.directory))?;
         self.at = next;
         Ok(bytes.len())
     }

@@ -14,7 +14,7 @@ use crate::in_order::in_order;
 use crate::output::BUFFER;
 use crate::spool::Spool;
 
-/// Short files are hashed together until they have so many bytes.
+/// What is short is hashed together until it has so many bytes.
 const JOB: u64 = 4 << 20;
 
 /// Says of files which are equal to one that comes before them, and of the others which parts, if the options want that.
@@ -34,7 +34,7 @@ pub(crate) fn share(
     sharable.iter().for_each(|file| *sizes.entry(kind(file)).or_default() += 1);
     // Nothing is read of a file whose length no other has.
     let files: Vec<Candidate> = sharable.iter().copied().filter(|file| sizes[&kind(file)] > 1).collect();
-    let jobs = jobs(&files);
+    let jobs = jobs(files.iter().map(|file| file.size));
     let mut first = BTreeMap::new();
     in_order(
         jobs.len(),
@@ -61,12 +61,13 @@ pub(crate) fn share(
     Ok(())
 }
 
-/// Divides the work.
-fn jobs(files: &[Candidate]) -> Vec<Range<usize>> {
+/// Divides the work on things of so many bytes: short ones come together.
+fn jobs(lengths: impl ExactSizeIterator<Item = u64>) -> Vec<Range<usize>> {
+    let count = lengths.len();
     let (mut jobs, mut start, mut bytes): (Vec<Range<usize>>, usize, u64) = (Vec::new(), 0, 0);
-    for (number, file) in files.iter().enumerate() {
-        bytes += file.size;
-        if bytes >= JOB || number + 1 == files.len() {
+    for (number, length) in lengths.enumerate() {
+        bytes += length;
+        if bytes >= JOB || number + 1 == count {
             jobs.push(start..number + 1);
             (start, bytes) = (number + 1, 0);
         }

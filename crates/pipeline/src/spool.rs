@@ -166,7 +166,8 @@ impl Write for Writer<'_> {
     }
 }
 
-fn located(error: io::Error, directory: &Path) -> io::Error {
+/// Says where, of what fails with a file that has no name.
+pub(crate) fn located(error: io::Error, directory: &Path) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", directory.display()))
 }
 

@@ -3,17 +3,14 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::io;
-use std::ops::Range;
 
 use erofs::{Candidate, Pressed, Repeat};
 use hash::Digest;
 use tree::{Content, Kind, NodeId, Tree};
 
+use super::JOB;
 use crate::in_order::in_order;
 use crate::spool::Spool;
-
-/// Bytes that are read and hashed as one.
-const PART: u64 = 4 << 20;
 
 /// Most blocks that later ones are compared with: 14 GiB of such as differ, which take some 200 MiB of memory.
 const KNOWN_MAX: usize = 7 << 19;
@@ -47,13 +44,13 @@ pub(super) fn share(
     pressed: &mut Pressed,
 ) -> io::Result<()> {
     let parts = parts(files, block);
-    let jobs = jobs(&parts, block);
+    let jobs = super::jobs(parts.iter().map(|part| part.blocks * block));
     let mut finder = Finder::default();
     let mut repeats: Vec<(usize, Vec<Repeat>)> = Vec::new();
     in_order(
         jobs.len(),
         threads,
-        || vec![0; PART as usize],
+        || vec![0; JOB as usize],
         |buffer, job| -> io::Result<Vec<Block>> {
             let mut found = Vec::new();
             for part in &parts[jobs[job].clone()] {
@@ -124,7 +121,7 @@ impl Finder {
 fn parts(files: &[Candidate], block: u64) -> Vec<Part> {
     let mut parts = Vec::new();
     for (file, candidate) in files.iter().enumerate() {
-        let (all, most) = (candidate.size / block, PART / block);
+        let (all, most) = (candidate.size / block, JOB / block);
         parts.extend((0..all).step_by(most as usize).map(|first| Part {
             file,
             first,
@@ -132,19 +129,6 @@ fn parts(files: &[Candidate], block: u64) -> Vec<Part> {
         }));
     }
     parts
-}
-
-/// Divides the work: short parts come together.
-fn jobs(parts: &[Part], block: u64) -> Vec<Range<usize>> {
-    let (mut jobs, mut start, mut bytes): (Vec<Range<usize>>, usize, u64) = (Vec::new(), 0, 0);
-    for (number, part) in parts.iter().enumerate() {
-        bytes += part.blocks * block;
-        if bytes >= PART || number + 1 == parts.len() {
-            jobs.push(start..number + 1);
-            (start, bytes) = (number + 1, 0);
-        }
-    }
-    jobs
 }
 
 fn hash_part(
