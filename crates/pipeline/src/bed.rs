@@ -33,8 +33,8 @@ const LENGTH_MAX: u64 = 1 << 43;
 /// copied instead. Each makes the list of extents longer that all others go through.
 const MOVES_MAX: usize = 4096;
 
-/// How much room is taken at a time, in bytes: the filesystem then has long extents, and several may write at a time.
-const AHEAD: u64 = 32 << 20;
+/// Most room that is taken at a time, in bytes: the filesystem then has long extents, and several may write at a time.
+const AHEAD_MAX: u64 = 32 << 20;
 
 /// The file.
 #[derive(Debug)]
@@ -83,7 +83,7 @@ impl Bed {
     /// Takes a layer's content space, byte for byte from its start.
     pub(crate) fn of_layer(&self, layer: u32) -> impl Write {
         let place = self.places.get(layer as usize).cloned().unwrap_or_default();
-        Writer { bed: self, at: place.start, reserved: place.start, end: place.end }
+        Writer { bed: self, at: place.start, reserved: place.start, place }
     }
 
     /// Whether a layer had more contents than were expected of it.
@@ -146,21 +146,23 @@ fn places(image: &Image, options: &layers::Options) -> Vec<Range<u64>> {
 /// Writes a layer's contents into the bed.
 struct Writer<'a> {
     bed: &'a Bed,
+    place: Range<u64>,
     at: u64,
     /// Up to where room was taken.
     reserved: u64,
-    end: u64,
 }
 
 impl Write for Writer<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let (file, next) = (&self.bed.output.file, self.at + bytes.len() as u64);
-        if next > self.end {
+        if next > self.place.end {
             self.bed.too_short.store(true, Ordering::Relaxed);
             return Err(io::ErrorKind::FileTooLarge.into());
         }
         if next > self.reserved {
-            let reserved = (next + AHEAD).min(self.end);
+            // As much again as there is: an image may have many short layers.
+            let ahead = (self.at - self.place.start).min(AHEAD_MAX);
+            let reserved = (next + ahead).min(self.place.end);
             // What is taken here may be more than is needed: that there is not as much is no error.
             let _ = host::reserve(file, self.reserved, reserved - self.reserved);
             self.reserved = reserved;
@@ -176,5 +178,14 @@ impl Write for Writer<'_> {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+impl Drop for Writer<'_> {
+    /// Gives back what was taken and not needed: other layers may need it.
+    fn drop(&mut self) {
+        if self.at < self.reserved {
+            host::release(&self.bed.output.file, self.at, self.reserved - self.at);
+        }
     }
 }
