@@ -264,7 +264,8 @@ pub(crate) const EXTENDED_SIZE: u64 = size_of::<InodeExtended>() as u64;
 /// `i_format`: whether the inode is extended, and where its data lies.
 pub(crate) const FORMAT_EXTENDED: u16 = 1;
 pub(crate) const FORMAT_LAYOUT_SHIFT: u32 = 1;
-/// `EROFS_I_NLINK_1_BIT`: a small inode that is no directory has one link, and a wide address. A directory with it leaves out `.`.
+/// `EROFS_I_NLINK_1_BIT`: a small inode that is no directory has one link, and a wide address. A directory with it leaves
+/// out `.`.
 pub(crate) const FORMAT_NLINK_1: u16 = 0x10;
 /// `EROFS_INODE_FLAT_PLAIN`: in consecutive blocks.
 pub(crate) const LAYOUT_PLAIN: u16 = 0;

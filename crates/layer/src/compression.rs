@@ -38,7 +38,8 @@ pub struct Limits {
 impl Limits {
     /// Most bytes that may come out of so many.
     pub fn most(&self, compressed: u64) -> u64 {
-        compressed.saturating_add(1).saturating_mul(self.ratio).max(self.ratio_free).min(self.expanded)
+        let most = compressed.saturating_add(1).saturating_mul(self.ratio.max(1));
+        most.max(self.ratio_free).min(self.expanded)
     }
 }
 

@@ -2,8 +2,9 @@
 //!
 //! This page is the whole path. `merge` reads the layers and puts one on top of the other; [`build`] lets a
 //! format plan and write what came out of that (`write`). Where an earlier read left the outlines of all layers, it
-//! goes the other way round: merge and plan first, and read the layers while writing. [`pull_and_build`] does all of it
-//! while the image is still on its way into the store.
+//! goes the other way round: merge and plan first, and read the layers while writing. Else contents wait in a spool, or
+//! where they can be moved from in the output itself (`bed`). [`pull_and_build`] does all of it while the image is still
+//! on its way into the store.
 
 use std::sync::atomic::Ordering;
 use std::thread;

@@ -22,7 +22,7 @@ use crate::identity::Identity;
 use crate::layers::{self, Contents};
 use crate::options::{Erofs, Ext4, Format, Options, Target, scratch_directory};
 use crate::outlines::Outlines;
-use crate::output::{FileOutput, Places, Settled, copying};
+use crate::output::{Bring, FileOutput, Places, Settled, copying};
 use crate::press::{Done, Fault, candidates, press};
 use crate::publish::Unpublished;
 use crate::reuse;
@@ -275,30 +275,21 @@ impl Job<'_> {
     ) -> Result<T, Error> {
         let fail = |cause| Error::Output { path: path.into(), cause };
         let direct = if self.reads_again() { None } else { Direct::open(file) };
+        let through = |runs: &mut dyn Bring| {
+            let output = FileOutput::new(file, runs, total, self.report);
+            let mut output = output.starting_at(start).after(done);
+            let written = write(&mut output)?;
+            output.finish().map_err(fail)?;
+            Ok(written)
+        };
         match contents {
             // The spool is dropped before the output is flushed: its pages must not be written to the disk.
-            Held::Spool(spool) | Held::Tarballs(spool, _) => copying(file, &spool, direct, |copier| {
-                let output = FileOutput::new(file, copier, total, self.report);
-                let mut output = output.starting_at(start).after(done);
-                let written = write(&mut output)?;
-                output.finish().map_err(fail)?;
-                Ok(written)
-            }),
+            Held::Spool(spool) | Held::Tarballs(spool, _) => copying(file, &spool, direct, through),
             Held::Bed(_) => unreachable!("it was settled"),
-            Held::Settled => {
-                let mut settled = Settled;
-                let output = FileOutput::new(file, &mut settled, total, self.report);
-                let mut output = output.starting_at(start);
-                let written = write(&mut output)?;
-                output.finish().map_err(fail)?;
-                Ok(written)
-            }
+            Held::Settled => through(&mut Settled),
             Held::Layers(outlines) => {
                 let mut runs = Vec::new();
-                let output = FileOutput::new(file, &mut runs, total, self.report);
-                let mut output = output.starting_at(start);
-                let written = write(&mut output)?;
-                output.finish().map_err(fail)?;
+                let written = through(&mut runs)?;
                 let places =
                     Places::new(file, direct, self.image.manifest.layers.len(), runs).map_err(fail)?;
                 let read = self.read_into(&places, &outlines, built);
