@@ -3,15 +3,20 @@
 //! longer than the filesystem gives cause for, and no byte of it moves a cursor.
 #![no_main]
 
-#[allow(dead_code, reason = "other targets need the rest")]
 #[path = "../../crates/ext4/tests/common/contents.rs"]
 mod contents;
+#[path = "../../crates/erofs/tests/common/pressing.rs"]
+mod pressing;
 
 use std::io::{self, Write};
 
+use erofs::{
+    Algorithm, BlockSize, Candidate, ClusterSize, Compression, Ending, Options, Piece, Press, Pressed,
+    Repeat, Reuse, SEGMENT, Sharing, candidates, sharable,
+};
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
-use tree::{Kind, Notes, Output, Span, Tree};
+use tree::{Notes, Output, Span, Tree};
 use unlade_fuzz::changes;
 
 const CHANGES: usize = 20;
@@ -78,7 +83,6 @@ fn ext4(u: &mut Unstructured<'_>, tree: &Tree) -> Result<Option<Memory>> {
 }
 
 fn erofs(u: &mut Unstructured<'_>, tree: &Tree) -> Result<Option<Memory>> {
-    use erofs::{Algorithm, BlockSize, ClusterSize, Compression, Options, Press, Pressed, SEGMENT};
     let cluster = ClusterSize::new(*u.choose(&[4096, 16_384])?).expect("it is a size");
     let compression = Compression { algorithm: *u.choose(&[Algorithm::Lz4, Algorithm::Zstd(1)])?, cluster };
     let compression = u.arbitrary::<bool>()?.then_some(compression);
@@ -87,29 +91,19 @@ fn erofs(u: &mut Unstructured<'_>, tree: &Tree) -> Result<Option<Memory>> {
         Some(_) => BlockSize::B4096,
     };
     let min_kernel = "6.18".parse().expect("it is a version");
-    let options = Options { block_size, compression, min_kernel, ..Options::default() };
+    let sharing = *u.choose(&[Sharing::None, Sharing::Files, Sharing::Chunks])?;
+    let options = Options { block_size, compression, sharing, min_kernel, ..Options::default() };
     match erofs::plan(tree, &options) {
         Ok(layout) if layout.size() <= SIZE_MAX => {}
         _ => return Ok(None),
     }
     let mut memory = Memory::default();
-    let mut pressed = Pressed::new(&options, TAILS);
-    if let Some(compression) = compression {
-        let mut press = Press::new(&compression, &options);
-        for candidate in erofs::candidates(tree, &options, |_| false).expect("the options were checked") {
-            let Kind::File(content) = &tree.node(candidate.node).kind else { unreachable!("it is a file") };
-            let bytes = contents::bytes_in(content);
-            let mut segments = bytes.chunks(SEGMENT as usize).peekable();
-            while let Some(bytes) = segments.next() {
-                let segment = press.press(bytes, segments.peek().is_none());
-                let Some(put) = pressed.add(&candidate, &segment) else { continue };
-                memory.tails.extend(segment.tail());
-                let end = put.clusters as usize + segment.bytes().len();
-                memory.bytes.resize(memory.bytes.len().max(end), 0);
-                memory.bytes[put.clusters as usize..end].copy_from_slice(segment.bytes());
-            }
-        }
-    }
+    let (pressed, tails) = pressing::press(tree, &options, TAILS, &mut |offset, bytes| {
+        let (start, end) = (offset as usize, offset as usize + bytes.len());
+        memory.bytes.resize(memory.bytes.len().max(end), 0);
+        memory.bytes[start..end].copy_from_slice(bytes);
+    });
+    memory.tails = tails;
     let layout = erofs::plan_pressed(tree, pressed, &options).expect("it was planned without");
     memory.bytes.resize(layout.size() as usize, 0);
     layout.write(tree, &mut memory).expect("memory takes everything");

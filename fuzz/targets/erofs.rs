@@ -7,16 +7,17 @@
 mod contents;
 #[path = "../../crates/erofs/tests/common/expected.rs"]
 mod expected;
+#[path = "../../crates/erofs/tests/common/pressing.rs"]
+mod pressing;
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use erofs::{
-    Addresses, Algorithm, BlockSize, ClusterSize, Compression, Contents, Error, Kernel, Label, Options, Press,
-    Pressed, Repeat, SEGMENT, Sharing, Tails,
+    Addresses, Algorithm, BlockSize, Candidate, ClusterSize, Compression, Contents, Ending, Error, Kernel,
+    Label, Options, Piece, Press, Pressed, Repeat, Reuse, SEGMENT, Sharing, Tails, candidates, sharable,
 };
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
@@ -28,6 +29,9 @@ use unlade_fuzz::changes;
 const CHECKED: u32 = 32;
 
 const CHANGES: usize = 40;
+
+/// Contents begin among so many bytes of a layer.
+const NEAR: u64 = 100_000;
 
 /// The layer in which compressed ends of files wait.
 const TAILS: u32 = u32::MAX;
@@ -51,7 +55,14 @@ fn check(tree: &Tree, options: &Options) {
     }
     let mut memory = Memory { bytes: Vec::new(), tails: Vec::new(), runs: Vec::new() };
     let pressed = match options.check() {
-        Ok(()) => press(tree, options, &mut memory),
+        Ok(()) => {
+            let (pressed, tails) = pressing::press(tree, options, TAILS, &mut |offset, bytes| {
+                memory.bytes.resize(memory.bytes.len().max(offset as usize + bytes.len()), 0);
+                memory.write(offset, bytes).expect("memory takes everything");
+            });
+            memory.tails = tails;
+            pressed
+        }
         Err(_) => Pressed::new(options, TAILS),
     };
     let layout = match erofs::plan_pressed(tree, pressed, options) {
@@ -107,98 +118,17 @@ fn tree(u: &mut Unstructured<'_>) -> Result<Tree> {
     Ok(tree)
 }
 
-/// Lets a file's contents be those of a layer that can be compressed in parts.
+/// Lets a file's contents be those of a layer that can be compressed in parts, and so near others' that they may have some in
+/// common.
 fn make_compressible(change: &mut Change) {
     match &mut change.action {
-        Action::Put(_, Kind::File(Content::Whole(span))) => span.layer = 1,
+        Action::Put(_, Kind::File(Content::Whole(span))) => {
+            (span.layer, span.offset) = (1, span.offset % NEAR)
+        }
         Action::Put(_, Kind::File(Content::Pieces { pieces, .. })) => {
             pieces.iter_mut().for_each(|piece| piece.span.layer = 1);
         }
         _ => {}
-    }
-}
-
-/// Compresses what can be, and puts it where it goes.
-fn press(tree: &Tree, options: &Options, memory: &mut Memory) -> Pressed {
-    let mut pressed = Pressed::new(options, TAILS);
-    if options.sharing != Sharing::None {
-        share(tree, options, &mut pressed);
-    }
-    if options.sharing == Sharing::Chunks {
-        repeat(tree, options, &mut pressed);
-    }
-    let Some(compression) = options.compression else { return pressed };
-    let mut press = Press::new(&compression, options);
-    let mut all = erofs::candidates(tree, options, |_| false).expect("the options were checked");
-    all.retain(|candidate| !pressed.is_shared(candidate.node));
-    for candidate in &all {
-        if pressed.packs(candidate) {
-            continue;
-        }
-        let Kind::File(content) = &tree.node(candidate.node).kind else { unreachable!("it is a file") };
-        let bytes = contents::bytes_in(content);
-        let mut segments = bytes.chunks(SEGMENT as usize).peekable();
-        while let Some(bytes) = segments.next() {
-            let segment = press.press(bytes, segments.peek().is_none());
-            let Some(put) = pressed.add(candidate, &segment) else { continue };
-            assert_eq!(put.tail.offset, memory.tails.len() as u64);
-            memory.tails.extend(segment.tail());
-            memory.bytes.resize(memory.bytes.len().max(put.clusters as usize + segment.bytes().len()), 0);
-            memory.write(put.clusters, segment.bytes()).expect("memory takes everything");
-        }
-    }
-    let packed = pressed.pack(&all).expect("there is less than 4 GiB");
-    for number in 0..packed.segments() {
-        let mut bytes = Vec::new();
-        for part in packed.segment(number) {
-            let Kind::File(content) = &tree.node(part.node).kind else { unreachable!("it is a file") };
-            bytes.extend(&contents::bytes_in(content)[part.start as usize..][..part.length as usize]);
-        }
-        let segment = press.press(&bytes, false);
-        let at = pressed.add_packed(&segment);
-        memory.bytes.resize(memory.bytes.len().max(at as usize + segment.bytes().len()), 0);
-        memory.write(at, segment.bytes()).expect("memory takes everything");
-    }
-    pressed
-}
-
-/// Says which files are equal.
-fn share(tree: &Tree, options: &Options, pressed: &mut Pressed) {
-    let mut first = BTreeMap::new();
-    for file in erofs::sharable(tree, options) {
-        let Kind::File(content) = &tree.node(file.node).kind else { unreachable!("it is a file") };
-        match *first.entry(contents::bytes_in(content)).or_insert(file.node) {
-            node if node == file.node => {}
-            node => pressed.share(&file, node),
-        }
-    }
-}
-
-/// Says which blocks of files are equal to such as come before them.
-fn repeat(tree: &Tree, options: &Options, pressed: &mut Pressed) {
-    let mut known = BTreeMap::new();
-    for file in erofs::sharable(tree, options) {
-        if pressed.is_shared(file.node) {
-            continue;
-        }
-        let Kind::File(content) = &tree.node(file.node).kind else { unreachable!("it is a file") };
-        let bytes = contents::bytes_in(content);
-        let mut found: Vec<Repeat> = Vec::new();
-        for (first, bytes) in (0..).zip(bytes.chunks_exact(options.block_size.bytes() as usize)) {
-            let of = match bytes.iter().all(|byte| *byte == 0) {
-                true => None,
-                false => match *known.entry(bytes.to_vec()).or_insert((file.node, first)) {
-                    here if here == (file.node, first) => continue,
-                    of => Some(of),
-                },
-            };
-            let repeat = Repeat { first, blocks: 1, of };
-            match found.last_mut() {
-                Some(last) if last.is_before(&repeat) => last.blocks += 1,
-                _ => found.push(repeat),
-            }
-        }
-        pressed.repeat(&file, found);
     }
 }
 

@@ -125,7 +125,7 @@ impl Dump<'_> {
         if inode.tail(size) > 0 {
             write!(f, ", {} inline", inode.tail(size))?;
         }
-        if let Data::Pressed { index, tail } = inode.data
+        if let Data::Pressed { index, tail, .. } = inode.data
             && let Some(file) = self.layout.pressed.file(inode.node)
         {
             write!(f, ", compressed, {index} of index, {tail} inline")?;

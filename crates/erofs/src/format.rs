@@ -406,5 +406,7 @@ pub(crate) const CLUSTER_PLAIN: u16 = 0;
 pub(crate) const CLUSTER_HEAD: u16 = 1;
 pub(crate) const CLUSTER_NONHEAD: u16 = 2;
 pub(crate) const CLUSTER_HEAD2: u16 = 3;
+/// `Z_EROFS_LI_PARTIAL_REF`: there is more in the cluster than begins here.
+pub(crate) const CLUSTER_IS_PART: u16 = 1 << 15;
 
 const _: () = assert!(size_of::<MapHeader>() == 8 && offset_of!(MapHeader, algorithmtype) == 6);

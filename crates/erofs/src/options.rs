@@ -94,12 +94,7 @@ impl Options {
         if cluster > ClusterSize::BLOCK {
             needs("clusters of more than 4096 bytes", CLUSTERS_SINCE)?;
         }
-        if self.sharing == Sharing::Chunks {
-            let what =
-                "compressed files share no parts: only files that are equal as a whole are stored once";
-            return Err(Error::Option { what });
-        }
-        if self.sharing == Sharing::Files {
+        if self.sharing != Sharing::None {
             needs("compressed files that share their clusters", DEDUPE_SINCE)?;
         }
         if self.block_size != BlockSize::B4096 {
@@ -229,7 +224,7 @@ pub enum Sharing {
     None,
     /// Their whole blocks or clusters. Of compressed files Linux 6.1 reads that.
     Files,
-    /// That, and whole blocks of files that are equal in parts, none of which are compressed. Linux 5.15.
+    /// That, and parts of files: whole blocks, which Linux 5.15 reads, or clusters.
     Chunks,
 }
 

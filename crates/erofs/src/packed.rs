@@ -85,8 +85,9 @@ impl Pressed {
     /// Takes the next segment of the packed inode, and says where it goes, in bytes from the filesystem's start.
     pub fn add_packed(&mut self, segment: &Segment) -> u64 {
         let at = self.size();
+        let first = self.next as u32;
         if let Some((_, file)) = &mut self.packed {
-            file.append(segment);
+            file.append_segment(segment, first);
         }
         self.next += (segment.bytes().len() / BLOCK) as u64;
         at

@@ -181,9 +181,9 @@ impl Layout {
     /// Whether some cluster belongs to two files. Kernels read blocks that are not compressed as often as they like.
     fn has_shared_clusters(&self) -> bool {
         self.survey.inodes.iter().any(|inode| {
-            matches!(inode.data, Data::Pressed { .. })
-                && self.pressed.twin(inode.node).is_some()
-                && self.pressed.file(inode.node).is_some_and(|file| file.blocks > 0)
+            let is_twin = self.pressed.twin(inode.node).is_some();
+            let shares = |file: &File| (is_twin && file.blocks > 0) || file.has_others;
+            matches!(inode.data, Data::Pressed { .. }) && self.pressed.file(inode.node).is_some_and(shares)
         })
     }
 

@@ -31,12 +31,35 @@ const HOPELESS: usize = 512 << 10;
 /// What some bytes of a file became.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Extent {
-    /// Bytes of the file.
+    /// Where they begin in the segment; of a file, in the file.
+    pub(crate) start: u64,
     pub(crate) length: u32,
-    /// Blocks that they lie in.
+    /// The first of the blocks that they lie in, of those of the segment; of a file, of the filesystem's.
+    pub(crate) at: u32,
     pub(crate) blocks: u32,
     /// Whether they lie there as they are: then these are as many clusters as blocks.
     pub(crate) plain: bool,
+    /// Whether there is more in the cluster, which is another file's, or another part's.
+    pub(crate) is_part: bool,
+}
+
+impl Extent {
+    /// The first byte behind it.
+    pub(crate) fn end(&self) -> u64 {
+        self.start + u64::from(self.length)
+    }
+}
+
+/// What a segment ends with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// The file, whose end may lie behind its inode, or be packed.
+    File,
+    /// A block of the file, or all of the file in blocks.
+    Blocks,
+    /// What other files may have from here on, or the file has from others: a cluster that is not compressed is a block of
+    /// the file, none shorter.
+    Cut,
 }
 
 /// The end of a file, to lie behind its inode.
@@ -76,6 +99,16 @@ impl Segment {
         self.left
     }
 
+    /// Bytes of the file that are in it, or left. At a [`Ending::Cut`] that is at no block's start, the last ones may not be.
+    pub fn length(&self) -> u64 {
+        self.end() + self.tail.as_ref().map_or(0, |tail| tail.length.into()) + self.left
+    }
+
+    /// Bytes that are in its clusters.
+    fn end(&self) -> u64 {
+        self.extents.last().map_or(0, Extent::end)
+    }
+
     /// Whether nothing of it is compressed.
     pub(crate) fn is_plain(&self) -> bool {
         self.extents.iter().all(|extent| extent.plain) && self.tail.as_ref().is_none_or(|tail| tail.plain)
@@ -88,9 +121,7 @@ impl Segment {
                 last.length += bytes.len() as u32;
                 last.blocks += blocks as u32;
             }
-            _ => {
-                self.extents.push(Extent { length: bytes.len() as u32, blocks: blocks as u32, plain: true });
-            }
+            _ => self.push(bytes.len(), blocks, true),
         }
         self.bytes.extend_from_slice(bytes);
         self.bytes.resize(self.bytes.len().next_multiple_of(BLOCK), 0);
@@ -99,9 +130,27 @@ impl Segment {
     /// What is compressed ends with its last block: zeros in front fill the first.
     fn put_compressed(&mut self, length: usize, bytes: &[u8]) {
         let blocks = bytes.len().div_ceil(BLOCK);
-        self.extents.push(Extent { length: length as u32, blocks: blocks as u32, plain: false });
+        self.push(length, blocks, false);
         self.bytes.resize(self.bytes.len() + blocks * BLOCK - bytes.len(), 0);
         self.bytes.extend_from_slice(bytes);
+    }
+
+    fn push(&mut self, length: usize, blocks: usize, plain: bool) {
+        self.extents.push(Extent {
+            start: self.end(),
+            length: length as u32,
+            at: (self.bytes.len() / BLOCK) as u32,
+            blocks: blocks as u32,
+            plain,
+            is_part: false,
+        });
+    }
+
+    /// Takes the last extent off.
+    fn pop(&mut self) -> Option<Extent> {
+        let last = self.extents.pop()?;
+        self.bytes.truncate(last.at as usize * BLOCK);
+        Some(last)
     }
 }
 
@@ -127,8 +176,9 @@ impl Press {
         }
     }
 
-    /// Compresses a segment: [`SEGMENT`] bytes, or what there is at the end of a file, which is its `last` one.
-    pub fn press(&mut self, bytes: &[u8], last: bool) -> Segment {
+    /// Compresses a segment: at most [`SEGMENT`] bytes.
+    pub fn press(&mut self, bytes: &[u8], ending: Ending) -> Segment {
+        let last = ending == Ending::File;
         let mut segment = Segment::default();
         self.encoder.begin();
         let (mut rest, mut failed) = (bytes, 0);
@@ -162,7 +212,38 @@ impl Press {
             };
             rest = &rest[length..];
         }
+        if ending == Ending::Cut {
+            self.square(bytes, &mut segment);
+        }
         segment
+    }
+
+    /// Sees to it that what is not compressed at the end has whole blocks: what comes before it is compressed once more, with
+    /// fewer bytes. If nothing is, bytes at the end are left out.
+    ///
+    /// A logical cluster has but one head. That of a shorter block could be in the same one as what comes then, be it in
+    /// this file, or in another one that has both from this and holds them elsewhere.
+    fn square(&mut self, bytes: &[u8], segment: &mut Segment) {
+        while let Some(last) = segment.extents.last().copied()
+            && last.plain
+            && !(last.length as usize).is_multiple_of(BLOCK)
+        {
+            let short = last.length as usize % BLOCK;
+            segment.pop();
+            let Some(before) = segment.pop() else {
+                segment.put_plain(&bytes[..last.length as usize - short]);
+                return;
+            };
+            let (start, end) = (before.start as usize, last.end() as usize);
+            let length = (before.length as usize).saturating_sub(BLOCK - short);
+            match self.encoder.whole(&bytes[start..start + length], &mut self.room) {
+                Some(made) if is_worth(length, made) => {
+                    segment.put_compressed(length, &self.room[..made]);
+                    segment.put_plain(&bytes[start + length..end]);
+                }
+                _ => segment.put_plain(&bytes[start..end]),
+            }
+        }
     }
 
     /// Lets a file end behind its inode, if it is the better for it. All of `rest` was compressed to the first `made`
@@ -228,7 +309,7 @@ mod tests {
         bytes.resize(SEGMENT as usize, 7);
         for cluster in [4096, 65_536, 1 << 20].map(|bytes| ClusterSize::new(bytes).unwrap()) {
             let compression = Compression { algorithm: Algorithm::Lz4, cluster };
-            let segment = Press::new(&compression, &Options::default()).press(&bytes, false);
+            let segment = Press::new(&compression, &Options::default()).press(&bytes, Ending::Blocks);
             let plain = segment.extents.iter().filter(|extent| extent.plain);
             let plain: u32 = plain.map(|extent| extent.length).sum();
             assert!((1 << 20..3 << 20).contains(&plain), "{cluster:?}: {plain}");

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use tree::{Content, Kind, NodeId, Span, Tree};
 
 use crate::format::CHUNKS_SINCE;
+use crate::pieces::{Piece, Reuses};
 use crate::plan::{Repeat, indexes};
-use crate::press::{BLOCK, Extent, SEGMENT, Segment, Tail, may_have_tails};
+use crate::press::{BLOCK, Extent, Segment, Tail, may_have_tails};
 use crate::{ClusterSize, Error, Options, Tails};
 
 /// A file whose contents are to be compressed.
@@ -18,13 +19,6 @@ pub struct Candidate {
     pub size: u64,
     /// Where its first bytes are.
     pub source: Span,
-}
-
-impl Candidate {
-    /// How many segments it has.
-    pub fn segments(&self) -> u64 {
-        self.size.div_ceil(SEGMENT)
-    }
 }
 
 /// Shorter files lie behind their inodes as they are.
@@ -95,10 +89,12 @@ pub fn sharable(tree: &Tree, options: &Options) -> Vec<Candidate> {
 /// A compressed file.
 #[derive(Debug, Clone)]
 pub(crate) struct File {
-    /// The first of its blocks; they lie behind one another.
+    /// The first of its blocks. They lie behind one another, but for those of others.
     pub(crate) start: u32,
     pub(crate) blocks: u32,
     pub(crate) extents: Vec<Extent>,
+    /// Whether some of the clusters are other files', or its own again.
+    pub(crate) has_others: bool,
     pub(crate) end: Option<End>,
     pub(crate) fragment: Option<Fragment>,
 }
@@ -134,13 +130,21 @@ pub struct Put {
 impl File {
     /// One without clusters yet, the first of which is to be at this block.
     pub(crate) fn at(start: u32) -> File {
-        File { start, blocks: 0, extents: Vec::new(), end: None, fragment: None }
+        File { start, blocks: 0, extents: Vec::new(), has_others: false, end: None, fragment: None }
     }
 
-    /// Takes the clusters of the next segment.
-    pub(crate) fn append(&mut self, segment: &Segment) {
-        self.blocks += (segment.bytes().len() / BLOCK) as u32;
-        self.extents.extend_from_slice(&segment.extents);
+    /// Takes the clusters of the next segment, the first of which is at this block.
+    pub(crate) fn append_segment(&mut self, segment: &Segment, first: u32) {
+        let start = self.extents.last().map_or(0, Extent::end);
+        for extent in &segment.extents {
+            self.append(Extent { start: start + extent.start, at: first + extent.at, ..*extent });
+        }
+    }
+
+    /// Takes the next clusters.
+    pub(crate) fn append(&mut self, extent: Extent) {
+        self.blocks = self.blocks.saturating_add(extent.blocks);
+        self.extents.push(extent);
     }
 
     /// Whether all of it is in the packed inode.
@@ -156,6 +160,7 @@ impl File {
     /// Whether it lies there as it is: in as many blocks as it would uncompressed.
     pub(crate) fn is_plain(&self) -> bool {
         self.fragment.is_none()
+            && !self.has_others
             && self.extents.iter().all(|extent| extent.plain)
             && self.end.is_none_or(|end| end.plain)
     }
@@ -173,6 +178,7 @@ pub struct Pressed {
     twins: BTreeMap<NodeId, NodeId>,
     /// By files that are equal to others in parts: which parts.
     repeats: BTreeMap<NodeId, Box<[Repeat]>>,
+    pub(crate) reuses: Reuses,
     shared_bytes: u64,
     pub(crate) next: u64,
     /// Where the next end of a file goes.
@@ -191,6 +197,7 @@ impl Pressed {
             packed: None,
             twins: BTreeMap::new(),
             repeats: BTreeMap::new(),
+            reuses: Reuses::default(),
             shared_bytes: 0,
             next: 1,
             tails_at,
@@ -238,23 +245,24 @@ impl Pressed {
         self.twins.get(&node).copied()
     }
 
-    /// Takes the next segment of a file, and says where its parts go. `None` if the file had better stay as it is: it
-    /// has only this segment, and does not become shorter.
+    /// Takes the segment that the next piece of a file became, and says where its parts go. `None` if there are none; or if
+    /// the file had better stay as it is, since it has only this piece, and does not become shorter.
     ///
-    /// All segments of one file come one after the other.
-    pub fn add(&mut self, candidate: &Candidate, segment: &Segment) -> Option<Put> {
-        if candidate.segments() == 1 && !self.is_worth(candidate, segment) {
+    /// All pieces of one file come one after the other.
+    pub fn add(&mut self, candidate: &Candidate, piece: &Piece, segment: &Segment) -> Option<Put> {
+        let is_whole = piece.length == candidate.size;
+        if segment.length() == 0 || (is_whole && !self.is_worth(candidate, segment)) {
             return None;
         }
         let clusters = self.next * BLOCK as u64;
         let blocks = segment.bytes().len() / BLOCK;
         // Checked when all is planned.
-        let new = File::at(self.next as u32);
+        let first = self.next as u32;
         self.next += blocks as u64;
         let tail = Span { length: segment.tail().len() as u64, ..self.tails_at };
         self.tails_at.offset += tail.length;
-        let file = self.files.entry(candidate.node).or_insert(new);
-        file.append(segment);
+        let file = self.files.entry(candidate.node).or_insert_with(|| File::at(first));
+        file.append_segment(segment, first);
         file.fragment = (segment.left > 0).then_some(Fragment { at: 0, length: segment.left });
         file.end = segment.tail.as_ref().map(|&Tail { length, plain, .. }| End { length, plain, span: tail });
         Some(Put { clusters, tail })

@@ -11,7 +11,7 @@
 
 mod common;
 
-use common::zoo::{compressible, zoo};
+use common::zoo::{compressible, overlapping, zoo};
 use common::{build, compressed};
 use testkit::boot;
 use testkit::tools::{command, run};
@@ -43,6 +43,8 @@ fn so_is_what_is_compressed() {
         let options = Options { sharing, tails, ..compressed(algorithm, cluster, "6.1") };
         there_as_here(&compressible(), &options);
     }
+    let options = Options { sharing: Sharing::Chunks, ..compressed("lz4", 65_536, "6.1") };
+    there_as_here(&overlapping(1), &options);
 }
 
 /// The guest must see in a filesystem what this kernel sees.

@@ -27,6 +27,8 @@ enum What {
     Twin,
     /// Those from one of its blocks on.
     Part(u64),
+    /// Those from some byte on.
+    Shifted(u64),
     Pieces(Vec<(u8, u16)>, u16),
     Inline(Vec<u8>),
     Symlink(Vec<u8>),
@@ -42,6 +44,7 @@ fn what() -> impl Strategy<Value = What> {
         4 => prop_oneof![0..100u64, 0..20_000u64, Just(4096u64), 1_000_000..3_000_000u64].prop_map(What::File),
         1 => Just(What::Twin),
         1 => (1..6u64).prop_map(What::Part),
+        1 => (1..30_000u64).prop_map(What::Shifted),
         2 => (vec((1..20u8, 1..9000u16), 0..12), any::<u16>()).prop_map(|(p, t)| What::Pieces(p, t)),
         1 => vec(any::<u8>(), 0..5000).prop_map(What::Inline),
         2 => vec(1..=255u8, 1..4096).prop_map(What::Symlink),
@@ -111,6 +114,13 @@ fn tree_of(items: &[Item], layer: u32) -> Tree {
             What::Part(first) => match last_span {
                 Some(Span { layer, offset, length }) if length > first * 4096 => {
                     let (offset, length) = (offset + first * 4096, length - first * 4096);
+                    Kind::File(Content::Whole(Span { layer, offset, length }))
+                }
+                _ => Kind::Socket,
+            },
+            What::Shifted(first) => match last_span {
+                Some(Span { layer, offset, length }) if length > *first => {
+                    let (offset, length) = (offset + first, length - first);
                     Kind::File(Content::Whole(Span { layer, offset, length }))
                 }
                 _ => Kind::Socket,
@@ -214,7 +224,7 @@ proptest! {
         packed: bool,
     ) {
         let tree = tree_of(&items, 1);
-        let sharing = options.sharing.min(Sharing::Files);
+        let sharing = options.sharing;
         let sharing = if min_kernel == Kernel::FIRST { Sharing::None } else { sharing };
         let tails = if min_kernel > Kernel::FIRST && packed { Tails::Packed } else { options.tails };
         let block_size = BlockSize::B4096;

@@ -9,7 +9,9 @@ use std::io::{self, BufWriter, Write as _};
 use std::ops::Range;
 use std::path::Path;
 
-use erofs::{Candidate, Compression, Options, Packed, Part, Press, Pressed, SEGMENT, Segment};
+use erofs::{
+    Candidate, Compression, Ending, Options, Packed, Part, Piece, Press, Pressed, Reuse, SEGMENT, Segment,
+};
 use host::FileExt;
 use tree::{BLOCK, Kind, Span, Tree};
 
@@ -17,7 +19,7 @@ use crate::event::{Event, Report};
 use crate::glob::Glob;
 use crate::in_order::in_order;
 use crate::output::{BUFFER, write_out};
-use crate::spool::Spool;
+use crate::spool::{self, Spool};
 
 /// Whose fault it is that contents could not be compressed.
 #[derive(Debug)]
@@ -60,33 +62,40 @@ pub(crate) fn press(
     candidates.retain(|candidate| !pressed.is_shared(candidate.node));
     let all = candidates.clone();
     candidates.retain(|candidate| !pressed.packs(candidate));
-    let mut done = Done { pressed, bytes: 0 };
     // Ends of files wait with the contents.
     let tails = spool.create(spool.own_layer(), scratch).map_err(Fault::Spool)?;
-    let mut tails = BufWriter::with_capacity(BUFFER, tails);
-    let jobs = jobs(&candidates);
+    let jobs = jobs(&candidates, &pressed);
     let work = Work { tree, spool, options, compression, candidates: &candidates };
-    let mut sink = Sink { file, start, at: start, bytes: Vec::with_capacity(BUFFER) };
-    let mut behind = Behind { spool, run: None };
+    let mut placing = Placing {
+        pressed,
+        tails: BufWriter::with_capacity(BUFFER, tails),
+        sink: Sink { file, start, at: start, bytes: Vec::with_capacity(BUFFER) },
+        behind: Behind { spool, run: None },
+        bytes: 0,
+    };
+    let mut rests = None;
     in_order(
         jobs.len(),
         threads,
         || work.press(),
         |press, job| work.run(press, &jobs[job]),
         |job, made| {
-            let segments = made.map_err(Fault::Spool)?;
-            for (candidate, segment) in candidates[jobs[job].files.clone()].iter().zip(&segments) {
-                if let Some(put) = done.pressed.add(candidate, segment) {
-                    tails.write_all(segment.tail()).map_err(Fault::Spool)?;
-                    sink.put(put.clusters, segment.bytes()).map_err(Fault::Output)?;
-                    behind.pass(candidate, jobs[job].segment, segment.left());
-                }
+            let job = &jobs[job];
+            for (number, segment) in job.files.clone().zip(made.map_err(Fault::Spool)?) {
+                let candidate = &candidates[number];
+                placing.put(candidate, &job.piece(candidate), &segment)?;
             }
-            done.bytes += jobs[job].bytes - segments.iter().map(Segment::left).sum::<u64>();
-            report(Event::Write { done: done.bytes.min(total), total });
+            if let Some((candidate, reuse)) = job.reuse(&candidates) {
+                placing.reuse(candidate, reuse, |piece| {
+                    work.run_piece(rests.get_or_insert_with(|| work.press()), candidate, piece)
+                })?;
+            }
+            report(Event::Write { done: placing.bytes.min(total), total });
             Ok(())
         },
     )?;
+    let Placing { pressed, mut tails, mut sink, mut behind, bytes } = placing;
+    let mut done = Done { pressed, bytes };
     tails.flush().map_err(Fault::Spool)?;
     let packed = done.pressed.pack(&all).map_err(Fault::Plan)?;
     in_order(
@@ -108,39 +117,89 @@ pub(crate) fn press(
     Ok(done)
 }
 
-/// What one thread does at once: a segment of a long file, or several short files.
+/// What one thread does at once: a piece of a long file, or several short files.
 #[derive(Debug, PartialEq, Eq)]
 struct Job {
     files: Range<usize>,
-    segment: u64,
+    /// The piece, of one file; else each is one piece.
+    piece: Option<Piece>,
     /// Bytes that it compresses.
     bytes: u64,
 }
 
+impl Job {
+    /// The piece of one of its files.
+    fn piece(&self, candidate: &Candidate) -> Piece {
+        self.piece.unwrap_or_else(|| Piece::whole(candidate))
+    }
+
+    /// What comes behind its piece and is compressed elsewhere.
+    fn reuse<'a>(&self, candidates: &'a [Candidate]) -> Option<(&'a Candidate, Reuse)> {
+        Some((candidates.get(self.files.start)?, self.piece?.reuse?))
+    }
+}
+
 /// Divides the work, always in the same way.
-fn jobs(candidates: &[Candidate]) -> Vec<Job> {
+fn jobs(candidates: &[Candidate], pressed: &Pressed) -> Vec<Job> {
     let mut jobs: Vec<Job> = Vec::new();
-    let mut may_grow = false;
     for (number, candidate) in candidates.iter().enumerate() {
-        if candidate.segments() > 1 {
-            jobs.extend((0..candidate.segments()).map(|segment| Job {
-                files: number..number + 1,
-                segment,
-                bytes: (candidate.size - segment * SEGMENT).min(SEGMENT),
-            }));
-            may_grow = false;
+        let (pieces, files) = (pressed.pieces(candidate), number..number + 1);
+        if pieces != [Piece::whole(candidate)] {
+            let job = |piece: Piece| Job { files: files.clone(), piece: Some(piece), bytes: piece.length };
+            jobs.extend(pieces.into_iter().map(job));
             continue;
         }
         match jobs.last_mut() {
-            Some(last) if may_grow && last.bytes + candidate.size <= SEGMENT => {
+            Some(last) if last.piece.is_none() && last.bytes + candidate.size <= SEGMENT => {
                 last.files.end += 1;
                 last.bytes += candidate.size;
             }
-            _ => jobs.push(Job { files: number..number + 1, segment: 0, bytes: candidate.size }),
+            _ => jobs.push(Job { files, piece: None, bytes: candidate.size }),
         }
-        may_grow = true;
     }
     jobs
+}
+
+/// Puts what was compressed to its place.
+struct Placing<'a> {
+    pressed: Pressed,
+    tails: BufWriter<spool::Writer<'a>>,
+    sink: Sink<'a>,
+    behind: Behind<'a>,
+    bytes: u64,
+}
+
+impl Placing<'_> {
+    /// Puts the next piece of a file.
+    fn put(&mut self, candidate: &Candidate, piece: &Piece, segment: &Segment) -> Result<(), Fault> {
+        let done = segment.length() - segment.left();
+        self.bytes += done;
+        if let Some(put) = self.pressed.add(candidate, piece, segment) {
+            self.tails.write_all(segment.tail()).map_err(Fault::Spool)?;
+            self.sink.put(put.clusters, segment.bytes()).map_err(Fault::Output)?;
+            self.behind.pass(candidate, piece.start..piece.start + done, segment.left() > 0);
+        }
+        Ok(())
+    }
+
+    /// Gives a file what is compressed elsewhere. What cannot be had from there, `press` compresses: at the end less than a
+    /// cluster, or all if nothing could be compressed of what comes before it.
+    fn reuse(
+        &mut self,
+        candidate: &Candidate,
+        reuse: Reuse,
+        mut press: impl FnMut(&Piece) -> io::Result<Segment>,
+    ) -> Result<(), Fault> {
+        let mut at = self.pressed.lend(candidate, &reuse);
+        self.bytes += at.saturating_sub(reuse.start);
+        self.behind.pass(candidate, reuse.start..at, false);
+        while at < reuse.end() {
+            let piece = Piece::rest(candidate, &reuse, at);
+            self.put(candidate, &piece, &press(&piece).map_err(Fault::Spool)?)?;
+            at = piece.end();
+        }
+        Ok(())
+    }
 }
 
 /// What all threads know.
@@ -172,21 +231,26 @@ impl Work<'_> {
                 self.spool.read_content(content, start, &mut bytes[filled..])?;
             }
         }
-        // Its own end is in a block.
-        Ok((press.press(bytes, false), bytes.len() as u64))
+        Ok((press.press(bytes, Ending::Blocks), bytes.len() as u64))
     }
 
-    fn run(&self, (press, bytes): &mut (Press, Vec<u8>), job: &Job) -> io::Result<Vec<Segment>> {
-        let press = |candidate: &Candidate| {
-            let Kind::File(content) = &self.tree.node(candidate.node).kind else {
-                return Ok(Segment::default());
-            };
-            let start = job.segment * SEGMENT;
-            bytes.resize((candidate.size - start).min(SEGMENT) as usize, 0);
-            self.spool.read_content(content, start, bytes)?;
-            Ok(press.press(bytes, job.segment + 1 == candidate.segments()))
+    fn run(&self, press: &mut (Press, Vec<u8>), job: &Job) -> io::Result<Vec<Segment>> {
+        let candidates = self.candidates[job.files.clone()].iter();
+        candidates.map(|candidate| self.run_piece(press, candidate, &job.piece(candidate))).collect()
+    }
+
+    fn run_piece(
+        &self,
+        (press, bytes): &mut (Press, Vec<u8>),
+        candidate: &Candidate,
+        piece: &Piece,
+    ) -> io::Result<Segment> {
+        let Kind::File(content) = &self.tree.node(candidate.node).kind else {
+            return Ok(Segment::default());
         };
-        self.candidates[job.files.clone()].iter().map(press).collect()
+        bytes.resize(piece.length as usize, 0);
+        self.spool.read_content(content, piece.start, bytes)?;
+        Ok(press.press(bytes, piece.ending))
     }
 }
 
@@ -225,12 +289,10 @@ struct Behind<'a> {
 }
 
 impl Behind<'_> {
-    /// Of the segment `left` bytes at its end are still to be read.
-    fn pass(&mut self, candidate: &Candidate, segment: u64, left: u64) {
+    /// These bytes of a file are not needed any more, but those behind them may be `left` to be read.
+    fn pass(&mut self, candidate: &Candidate, Range { start, end }: Range<u64>, is_left: bool) {
         // Of a file with holes only the first piece's place is known here.
         let Span { layer, offset, length } = candidate.source;
-        let start = segment * SEGMENT;
-        let end = candidate.size.min(start + SEGMENT) - left;
         if start >= length.min(end) {
             return;
         }
@@ -241,14 +303,14 @@ impl Behind<'_> {
                     && (run.offset + run.length).next_multiple_of(BLOCK) == passed.offset =>
             {
                 run.length = passed.offset + passed.length - run.offset;
-                if run.length < SEGMENT && left == 0 {
+                if run.length < SEGMENT && !is_left {
                     return;
                 }
             }
             _ => {
                 self.release();
                 self.run = Some(passed);
-                if left == 0 {
+                if !is_left {
                     return;
                 }
             }
@@ -275,9 +337,16 @@ mod tests {
         let candidate =
             |size| Candidate { node: Tree::ROOT, size, source: Span { layer: 0, offset: 0, length: size } };
         let sizes = [1000, SEGMENT - 1000, 1, SEGMENT + 1, 5, 6];
-        let found = jobs(&sizes.map(candidate));
-        let found: Vec<_> = found.iter().map(|job| (job.files.clone(), job.segment, job.bytes)).collect();
-        let expected = [(0..2, 0, SEGMENT), (2..3, 0, 1), (3..4, 0, SEGMENT), (3..4, 1, 1), (4..6, 0, 11)];
+        let found = jobs(&sizes.map(candidate), &Pressed::new(&Options::default(), 0));
+        let start = |job: &Job| job.piece.map(|piece| piece.start);
+        let found: Vec<_> = found.iter().map(|job| (job.files.clone(), start(job), job.bytes)).collect();
+        let expected = [
+            (0..2, None, SEGMENT),
+            (2..3, None, 1),
+            (3..4, Some(0), SEGMENT),
+            (3..4, Some(SEGMENT), 1),
+            (4..6, None, 11),
+        ];
         assert_eq!(found, expected);
     }
 }

@@ -1,6 +1,7 @@
 //! Finding files that are equal, as a whole or in parts, by hashes of what the spool holds of them.
 
 mod blocks;
+mod parts;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -54,9 +55,13 @@ pub(crate) fn share(
         },
     )?;
     if options.sharing == Sharing::Chunks {
-        let single: Vec<Candidate> =
-            sharable.into_iter().filter(|file| !pressed.is_shared(file.node)).collect();
-        blocks::share(tree, spool, &single, options.block_size.bytes().into(), threads, pressed)?;
+        let is_single = |file: &Candidate| !pressed.is_shared(file.node);
+        let plain: Vec<Candidate> =
+            sharable.into_iter().filter(|file| is_single(file) && !compressed.contains(&file.node)).collect();
+        let pieced: Vec<Candidate> =
+            candidates.iter().copied().filter(|file| is_single(file) && !pressed.packs(file)).collect();
+        blocks::share(tree, spool, &plain, options.block_size.bytes().into(), threads, pressed)?;
+        parts::share(tree, spool, &pieced, threads, pressed)?;
     }
     Ok(())
 }

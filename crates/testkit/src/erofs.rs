@@ -268,7 +268,7 @@ impl<S: Source + ?Sized> Reader<'_, S> {
     /// Hands out all bytes of a file, a block or a hole's worth at a time.
     fn data(&self, inode: &Inode, mut take: impl FnMut(&[u8])) -> io::Result<()> {
         let block = self.block();
-        if inode.layout == 3 {
+        if matches!(inode.layout, 1 | 3) {
             return self.clusters(inode, take);
         }
         let behind = inode.at + inode.fields + inode.xattrs;

@@ -116,8 +116,8 @@ pub(crate) struct ErofsArgs {
 
     /// Store the blocks of equal files once, or with =chunks equal parts of files, too
     ///
-    /// Compressed files need Linux 6.1 for it, and share no parts. Parts are whole blocks of uncompressed files; a file
-    /// that shares some is stored in chunks, which need Linux 5.15.
+    /// Compressed files need Linux 6.1 for it; their parts may begin at any byte, and have 24 KiB or more. Parts of others
+    /// are whole blocks, and need Linux 5.15.
     #[arg(
         long,
         value_name = "WHAT",
@@ -145,7 +145,7 @@ pub(crate) struct ErofsArgs {
 pub(crate) enum Dedupe {
     /// Files that are equal as a whole
     Files,
-    /// That, and whole blocks of files that are equal in parts
+    /// That, and what files that are equal in parts have in common
     Chunks,
 }
 

@@ -13,26 +13,33 @@
 //! the end of the file
 //! ```
 //!
+//! Of a file that has clusters of others, or its own again, each head has an address: such an index is *full*, with eight
+//! bytes for each logical cluster behind a header of sixteen.
+//!
 //! Of a file that is in the packed inode there is the header alone, which says where.
 
 use zerocopy::IntoBytes;
 
 use crate::format::{
-    CLUSTER_HEAD, CLUSTER_NONHEAD, CLUSTER_PLAIN, FRAGMENT_INODE_MARK, IS_BLOCKS, MAP_ALIGN, MapHeader,
-    advise,
+    CLUSTER_HEAD, CLUSTER_IS_PART, CLUSTER_NONHEAD, CLUSTER_PLAIN, FRAGMENT_INODE_MARK, IS_BLOCKS, MAP_ALIGN,
+    MapHeader, advise,
 };
 use crate::press::BLOCK;
 use crate::pressed::File;
 
 const HEADER: u64 = size_of::<MapHeader>() as u64;
+/// Of a full index; the second half means nothing.
+const FULL_HEADER: u64 = 2 * HEADER;
+/// Bytes for each logical cluster of a full index.
+const FULL_ENTRY: u64 = 8;
 
 /// What a logical cluster is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Slot {
     /// A cluster of the disk begins in it, or the file ends in it.
-    Head { plain: bool, offset: u16, address: u32 },
-    /// The first one behind a head, if clusters have several blocks: how many.
-    Blocks(u16),
+    Head { plain: bool, offset: u16, address: u32, is_part: bool },
+    /// The first one behind a head, if clusters have several blocks: how many; and how far it is on to the next head.
+    Blocks { blocks: u16, on: u16 },
     /// How far it is back to the head, and on to the next one.
     Between { back: u16, on: u16 },
 }
@@ -71,12 +78,18 @@ pub(crate) fn length(behind: u64, size: u64) -> u64 {
     (at - behind) + HEADER + Packing::new(at, size.div_ceil(BLOCK as u64)).length()
 }
 
+/// The same, for a full index.
+pub(crate) fn full_length(behind: u64, size: u64) -> u64 {
+    let at = behind.next_multiple_of(MAP_ALIGN);
+    (at - behind) + FULL_HEADER + FULL_ENTRY * size.div_ceil(BLOCK as u64)
+}
+
 /// Bytes behind an inode and its attributes, which end at `behind`, for the place of a file in the packed inode.
 pub(crate) fn fragment_length(behind: u64) -> u64 {
     behind.next_multiple_of(MAP_ALIGN) - behind + HEADER
 }
 
-/// The bytes of [`length`], or of [`fragment_length`].
+/// The bytes of [`length`], of [`full_length`] if the file has others' clusters, or of [`fragment_length`].
 pub(crate) fn encode(behind: u64, size: u64, algorithm: u8, file: &File, out: &mut Vec<u8>) {
     let at = behind.next_multiple_of(MAP_ALIGN);
     out.resize(out.len() + (at - behind) as usize, 0);
@@ -90,7 +103,7 @@ pub(crate) fn encode(behind: u64, size: u64, algorithm: u8, file: &File, out: &m
     let is_big = file.is_big();
     let mut flags = 0;
     for (flag, set) in [
-        (advise::COMPACTED_2B, packing.dense > 0),
+        (advise::COMPACTED_2B, packing.dense > 0 && !file.has_others),
         (advise::BIG_PCLUSTERS, is_big),
         (advise::INLINE_PCLUSTER, file.end.is_some()),
         (advise::FRAGMENT_PCLUSTER, file.fragment.is_some()),
@@ -108,11 +121,29 @@ pub(crate) fn encode(behind: u64, size: u64, algorithm: u8, file: &File, out: &m
         clusterbits: 0,
     };
     out.extend_from_slice(header.as_bytes());
+    if file.has_others {
+        out.resize(out.len() + (FULL_HEADER - HEADER) as usize, 0);
+        return out.extend(slots.iter().flat_map(full));
+    }
     let (first, rest) = slots.split_at(packing.first as usize);
     let (dense, last) = rest.split_at(packing.dense as usize);
     first.chunks(2).for_each(|slots| pack(slots, 16, 8, is_big, out));
     dense.chunks(16).for_each(|slots| pack(slots, 14, 32, is_big, out));
     last.chunks(2).for_each(|slots| pack(slots, 16, 8, is_big, out));
+}
+
+/// A logical cluster in a full index.
+fn full(slot: &Slot) -> [u8; FULL_ENTRY as usize] {
+    let between = |back: u16, on: u16| (CLUSTER_NONHEAD, 0, u32::from(on) << 16 | u32::from(back));
+    let (kind, offset, last) = match *slot {
+        Slot::Head { plain, offset, address, is_part } => {
+            let kind = if plain { CLUSTER_PLAIN } else { CLUSTER_HEAD };
+            (kind | if is_part { CLUSTER_IS_PART } else { 0 }, offset, address)
+        }
+        Slot::Blocks { blocks, on } => between(IS_BLOCKS | blocks, on),
+        Slot::Between { back, on } => between(back.min(IS_BLOCKS - 1), on),
+    };
+    (u64::from(last) << 32 | u64::from(offset) << 16 | u64::from(kind)).to_le_bytes()
 }
 
 /// Packs some slots of `bits` each into so many bytes, the last four of which are an address.
@@ -123,7 +154,7 @@ fn pack(slots: &[Slot], bits: usize, bytes: usize, is_big: bool, out: &mut Vec<u
         let (kind, low) = match *slot {
             Slot::Head { plain: true, offset, .. } => (CLUSTER_PLAIN, offset),
             Slot::Head { plain: false, offset, .. } => (CLUSTER_HEAD, offset),
-            Slot::Blocks(blocks) => (CLUSTER_NONHEAD, IS_BLOCKS | blocks),
+            Slot::Blocks { blocks, .. } => (CLUSTER_NONHEAD, IS_BLOCKS | blocks),
             // From the last of a pack one looks on, from the others back.
             Slot::Between { back, on } => {
                 (CLUSTER_NONHEAD, if number + 1 == count { on } else { back }.min(IS_BLOCKS - 1))
@@ -147,7 +178,7 @@ fn base(slots: &[Slot], is_big: bool) -> u32 {
         match *slot {
             Slot::Head { address, .. } => return address.wrapping_sub(before),
             // Of a head that is the last of the pack before.
-            Slot::Blocks(blocks) => before += u32::from(blocks),
+            Slot::Blocks { blocks, .. } => before += u32::from(blocks),
             Slot::Between { .. } => {}
         }
     }
@@ -157,45 +188,46 @@ fn base(slots: &[Slot], is_big: bool) -> u32 {
 /// What each logical cluster of a file is.
 fn slots(file: &File) -> Vec<Slot> {
     let mut slots = Vec::new();
-    let (mut at, mut address) = (0u64, file.start);
+    let mut at = 0u64;
     let is_big = file.is_big();
-    let mut put = |length: u64, blocks: u32, plain: bool| {
+    let mut put = |length: u64, (first, blocks): (u32, u32), plain: bool, is_part: bool| {
         let block = BLOCK as u64;
         let (head, next) = (at / block, (at + length) / block);
-        slots.push(Slot::Head { plain, offset: (at % block) as u16, address });
+        slots.push(Slot::Head { plain, offset: (at % block) as u16, address: first, is_part });
         for between in head + 1..next {
-            let back = between - head;
+            let (back, on) = ((between - head) as u16, (next - between) as u16);
             slots.push(match back {
-                1 if is_big => Slot::Blocks(blocks as u16),
-                _ => Slot::Between { back: back as u16, on: (next - between) as u16 },
+                1 if is_big => Slot::Blocks { blocks: blocks as u16, on },
+                _ => Slot::Between { back, on },
             });
         }
         at += length;
-        address += blocks;
-        // Whether the end lies in a logical cluster of its own.
-        next > head && !at.is_multiple_of(block)
+        // Whether the end lies in a logical cluster of its own, and what comes behind the blocks.
+        (next > head && !at.is_multiple_of(block), first + blocks)
     };
-    let mut ends_apart = false;
+    let mut end = (false, file.start);
     for extent in &file.extents {
         if !extent.plain {
-            ends_apart = put(extent.length.into(), extent.blocks, false);
+            end = put(extent.length.into(), (extent.at, extent.blocks), false, extent.is_part);
             continue;
         }
         let (whole, last) = (extent.length / BLOCK as u32, extent.length % BLOCK as u32);
-        for length in std::iter::repeat_n(BLOCK as u32, whole as usize).chain((last > 0).then_some(last)) {
-            ends_apart = put(length.into(), 1, true);
+        let lengths = std::iter::repeat_n(BLOCK as u32, whole as usize).chain((last > 0).then_some(last));
+        for (at, length) in (extent.at..).zip(lengths) {
+            end = put(length.into(), (at, 1), true, extent.is_part && length < BLOCK as u32);
         }
     }
-    if let Some(end) = &file.end {
+    if let Some(tail) = &file.end {
         // It has no block; as one that has it says it.
-        ends_apart = put(end.length.into(), 1, end.plain);
+        end = put(tail.length.into(), (end.1, 1), tail.plain, false);
     }
     if let Some(fragment) = file.fragment {
-        // No block of it is here.
-        ends_apart = put(fragment.length, 0, false);
+        // No block of it is here. In a full index the address is the upper half of its place, which has 32 bits.
+        let address = if file.has_others { 0 } else { end.1 };
+        end = put(fragment.length, (address, 0), false, false);
     }
-    if ends_apart {
-        slots.push(Slot::Head { plain: true, offset: (at % BLOCK as u64) as u16, address });
+    if let (true, address) = end {
+        slots.push(Slot::Head { plain: true, offset: (at % BLOCK as u64) as u16, address, is_part: false });
     }
     slots
 }

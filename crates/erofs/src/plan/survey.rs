@@ -6,7 +6,7 @@ use tree::{Content, Kind, NodeId, Span, Time, Tree, Visit};
 
 use crate::format::{
     CHUNK_BITS_MAX, CHUNK_INDEX_SIZE, CHUNKS_SINCE, COMPACT_SIZE, EXTENDED_SIZE, LAYOUT_CHUNKS,
-    LAYOUT_COMPRESSED, LAYOUT_INLINE, LAYOUT_PLAIN, SLOT,
+    LAYOUT_COMPRESSED, LAYOUT_COMPRESSED_FULL, LAYOUT_INLINE, LAYOUT_PLAIN, SLOT,
 };
 use crate::plan::chunks::{self, Stretch};
 use crate::plan::devices::{Device, Outside, outside};
@@ -50,8 +50,8 @@ pub(crate) enum Data {
     Chunks { bits: u8, width: Width },
     /// On another device, in chunks that are as long as can be.
     Outside(Outside),
-    /// In clusters. So many bytes behind the inode are their index, and so many the end of the file.
-    Pressed { index: u32, tail: u16 },
+    /// In clusters. So many bytes behind the inode are their index, full or not, and so many the end of the file.
+    Pressed { index: u32, is_full: bool, tail: u16 },
 }
 
 impl Inode {
@@ -82,7 +82,7 @@ impl Inode {
             Data::Inline => self.tail(size),
             Data::Chunks { bits, width } => self.gap() + width.entry() * self.size.div_ceil(1 << bits),
             Data::Outside(_) => self.gap() + CHUNK_INDEX_SIZE * self.size.div_ceil(1 << CHUNK_BITS_MAX),
-            Data::Pressed { index, tail } => u64::from(index) + u64::from(tail),
+            Data::Pressed { index, tail, .. } => u64::from(index) + u64::from(tail),
         };
         self.fields() + u64::from(self.xattrs) + behind
     }
@@ -109,6 +109,7 @@ impl Inode {
             Data::Plain => LAYOUT_PLAIN,
             Data::Inline => LAYOUT_INLINE,
             Data::Chunks { .. } | Data::Outside(_) => LAYOUT_CHUNKS,
+            Data::Pressed { is_full: true, .. } => LAYOUT_COMPRESSED_FULL,
             Data::Pressed { .. } => LAYOUT_COMPRESSED,
         }
     }
@@ -311,13 +312,14 @@ impl Surveyor<'_> {
             return flat.data;
         }
         let behind = inode.fields() + u64::from(inode.xattrs);
-        let index = match file.is_fragment() {
-            true => indexes::fragment_length(behind),
-            false => indexes::length(behind, inode.size),
+        let index = match file {
+            file if file.is_fragment() => indexes::fragment_length(behind),
+            file if file.has_others => indexes::full_length(behind, inode.size),
+            _ => indexes::length(behind, inode.size),
         };
         let tail = file.end.map_or(0, |end| end.span.length);
         // The index of the largest file has fewer bytes than 32 bits count, and a tail is shorter than a block.
-        Data::Pressed { index: index as u32, tail: tail as u16 }
+        Data::Pressed { index: index as u32, is_full: file.has_others, tail: tail as u16 }
     }
 
     /// The place of the inode whose blocks one may have: where both are as they would be uncompressed, and the other has

@@ -44,6 +44,18 @@ impl Encoder {
             Encoder::Zstd(stream) => stream.fit(input, output),
         }
     }
+
+    /// Compresses all of `input` into `output`, if it fits, and says to how many bytes.
+    pub(crate) fn whole(&mut self, input: &[u8], output: &mut [u8]) -> Option<usize> {
+        match self {
+            Encoder::Lz4 | Encoder::Lz4hc(_) => {
+                let Fitted { taken, made } = self.fit(input, output);
+                (taken == input.len()).then_some(made)
+            }
+            Encoder::Deflate(guess) => deflate(&mut guess.compressor, input, output),
+            Encoder::Zstd(stream) => stream.whole(input, output),
+        }
+    }
 }
 
 /// How many times its length an input is thought to be compressed before any was.

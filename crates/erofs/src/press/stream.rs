@@ -54,7 +54,11 @@ impl Stream {
 
     /// Compresses a beginning of `input` into `output`, as much as it can; nothing if nothing fits.
     pub(super) fn fit(&mut self, input: &[u8], output: &mut [u8]) -> Fitted {
-        let fitted = self.whole(input, output).or_else(|| {
+        // It may well fit.
+        let fits = output.len() as f64 * f64::max(1.0, WHOLE * self.ratio);
+        let whole = (input.len() as f64 <= fits).then(|| self.whole(input, output)).flatten();
+        let whole = whole.map(|made| Fitted { taken: input.len(), made });
+        let fitted = whole.or_else(|| {
             let ratios = [self.ratio, RATIO.min(0.7 * self.ratio), 1.6, LEAST];
             ratios.into_iter().find_map(|ratio| self.pieces(input, output, ratio))
         });
@@ -62,15 +66,10 @@ impl Stream {
         fitted.unwrap_or(Fitted { taken: 0, made: 0 })
     }
 
-    /// All of the input, if it seems to fit.
-    fn whole(&mut self, input: &[u8], output: &mut [u8]) -> Option<Fitted> {
-        let fits = output.len() as f64 * f64::max(1.0, WHOLE * self.ratio);
-        if input.len() as f64 > fits {
-            return None;
-        }
+    /// Compresses all of `input` into `output`, if it fits, and says to how many bytes.
+    pub(super) fn whole(&mut self, input: &[u8], output: &mut [u8]) -> Option<usize> {
         self.start(WINDOW_BITS.into())?;
-        let made = self.context.compress2(output, input).ok()?;
-        Some(Fitted { taken: input.len(), made })
+        self.context.compress2(output, input).ok()
     }
 
     /// Begins a frame.

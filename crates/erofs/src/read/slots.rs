@@ -4,7 +4,7 @@
 use super::clusters::Map;
 use super::inodes::Inode;
 use super::{Filesystem, ReadError};
-use crate::format::{CLUSTER_HEAD, CLUSTER_NONHEAD, IS_BLOCKS, advise};
+use crate::format::{CLUSTER_HEAD, CLUSTER_IS_PART, CLUSTER_NONHEAD, IS_BLOCKS, advise};
 
 /// Bytes of an index that are read at a time, a multiple of the longest pack.
 const BATCH: u64 = 4096;
@@ -73,7 +73,7 @@ fn full(entry: &[u8]) -> Slot {
             kind,
             offset: word(2).into(),
             address: u32::from(word(6)) << 16 | u32::from(word(4)),
-            is_part: word(0) & 0x8000 != 0,
+            is_part: word(0) & CLUSTER_IS_PART != 0,
         },
     }
 }

@@ -8,6 +8,7 @@ pub(crate) mod builder;
 pub(crate) mod contents;
 #[cfg(unix)]
 pub(crate) mod expected;
+pub(crate) mod pressing;
 pub(crate) mod zoo;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,8 +26,8 @@ use testkit::listing::{self, Kind as Type, Line};
 use testkit::tools::{command, run};
 use tree::{Content, Input, Kind, NodeId, Output, Span, Tree};
 use unlade_erofs::{
-    Algorithm, BlockSize, ClusterSize, Compression, Filesystem, Layout, Options, Press, Pressed, ReadError,
-    Repeat, SEGMENT, Sharing, candidates, plan_pressed, sharable,
+    Algorithm, BlockSize, Candidate, ClusterSize, Compression, Ending, Filesystem, Layout, Options, Piece,
+    Press, Pressed, ReadError, Repeat, Reuse, SEGMENT, Sharing, candidates, plan_pressed, sharable,
 };
 
 /// A sparse file, which notes what was put and checks that nothing is put twice.
@@ -92,7 +93,12 @@ pub(crate) fn build(tree: &Tree, options: &Options) -> Image {
     let path = directory.path().join("rootfs.erofs");
     let file = File::options().create_new(true).read(true).write(true).open(&path).unwrap();
     let mut disk = Disk { file, tails: Vec::new(), runs: Vec::new(), writes: 0, copies: 0 };
-    let pressed = press(tree, options, &mut disk);
+    let (pressed, tails) = pressing::press(tree, options, TAILS, &mut |offset, bytes| {
+        if !bytes.is_empty() {
+            disk.write(offset, bytes).unwrap();
+        }
+    });
+    disk.tails = tails;
     let layout = plan_pressed(tree, pressed, options).unwrap();
     disk.file.set_len(layout.size()).unwrap();
     layout.write(tree, &mut disk).unwrap();
@@ -102,80 +108,6 @@ pub(crate) fn build(tree: &Tree, options: &Options) -> Image {
     }
     assert!(disk.runs.last().is_none_or(|run| run.0 + run.1 <= layout.size()), "put behind the end");
     Image { directory, path, layout, writes: disk.writes, copies: disk.copies }
-}
-
-/// Compresses what can be, and puts it.
-fn press(tree: &Tree, options: &Options, disk: &mut Disk) -> Pressed {
-    let mut pressed = Pressed::new(options, TAILS);
-    let mut press = options.compression.map(|compression| Press::new(&compression, options));
-    if options.sharing != Sharing::None {
-        // Equal spans are enough for a test.
-        let mut first = BTreeMap::new();
-        for file in sharable(tree, options) {
-            match *first.entry(file.source).or_insert(file.node) {
-                node if node == file.node => {}
-                node => pressed.share(&file, node),
-            }
-        }
-    }
-    if options.sharing == Sharing::Chunks {
-        repeats(tree, options, &mut pressed);
-    }
-    let mut all = candidates(tree, options, |_| false).unwrap();
-    all.retain(|candidate| !pressed.is_shared(candidate.node));
-    for candidate in all.iter().filter(|candidate| !pressed.packs(candidate)).copied().collect::<Vec<_>>() {
-        let Kind::File(content) = &tree.node(candidate.node).kind else { unreachable!() };
-        let bytes = contents::bytes_in(content);
-        let mut segments = bytes.chunks(SEGMENT as usize).peekable();
-        while let Some(bytes) = segments.next() {
-            let segment = press.as_mut().unwrap().press(bytes, segments.peek().is_none());
-            let Some(put) = pressed.add(&candidate, &segment) else { continue };
-            assert_eq!(put.tail.offset, disk.tails.len() as u64);
-            disk.tails.extend(segment.tail());
-            if !segment.bytes().is_empty() {
-                disk.write(put.clusters, segment.bytes()).unwrap();
-            }
-        }
-    }
-    let packed = pressed.pack(&all).unwrap();
-    for number in 0..packed.segments() {
-        let mut bytes = Vec::new();
-        for part in packed.segment(number) {
-            let Kind::File(content) = &tree.node(part.node).kind else { unreachable!() };
-            bytes.extend(&contents::bytes_in(content)[part.start as usize..][..part.length as usize]);
-        }
-        assert!(bytes.len() as u64 <= SEGMENT);
-        let segment = press.as_mut().unwrap().press(&bytes, false);
-        disk.write(pressed.add_packed(&segment), segment.bytes()).unwrap();
-    }
-    pressed
-}
-
-/// Says which blocks of files are equal to such as come before them.
-fn repeats(tree: &Tree, options: &Options, pressed: &mut Pressed) {
-    let mut known: BTreeMap<Vec<u8>, (NodeId, u64)> = BTreeMap::new();
-    let block = options.block_size.bytes() as usize;
-    for file in sharable(tree, options) {
-        if pressed.is_shared(file.node) {
-            continue;
-        }
-        let mut found: Vec<Repeat> = Vec::new();
-        for (first, bytes) in (0..).zip(bytes_of(file.source).chunks_exact(block)) {
-            let of = match bytes.iter().all(|byte| *byte == 0) {
-                true => None,
-                false => match *known.entry(bytes.to_vec()).or_insert((file.node, first)) {
-                    (node, at) if (node, at) == (file.node, first) => continue,
-                    of => Some(of),
-                },
-            };
-            let repeat = Repeat { first, blocks: 1, of };
-            match found.last_mut() {
-                Some(last) if last.is_before(&repeat) => last.blocks += 1,
-                _ => found.push(repeat),
-            }
-        }
-        pressed.repeat(&file, found);
-    }
 }
 
 #[cfg(unix)]

@@ -1,6 +1,6 @@
 //! A tree that has everything.
 
-use tree::{Content, Directory, Kind, Time, Tree};
+use tree::{Content, Directory, Kind, Span, Time, Tree};
 
 use super::{Builder, device, meta, with_xattrs};
 
@@ -123,4 +123,29 @@ fn zoo_of(mut b: Builder) -> Tree {
     let link = with_xattrs(meta(0o777), &[("trusted.t", &[3; 200])]);
     b.put("link3", link, Kind::Symlink([b'l'; 59][..].into()));
     b.tree()
+}
+
+/// Files that have parts of each other, wherever these begin and end, of a layer that can be compressed in parts; or of layer
+/// 0, which is noise.
+pub(crate) fn overlapping(layer: u32) -> Tree {
+    let mut b = Builder::of_layer(layer);
+    let spans = [
+        (0, 3_000_000),
+        (0, 2_000_001),
+        (100_001, 1_000_000),
+        (7, 9_000_000),
+        (2_950_000, 100_000),
+        (12_345_678, 400_000),
+        (12_345_000, 200_000),
+        (12_300_000, 600_000),
+        (12_700_000, 45_678),
+        (12_500_000, 4097),
+        (20_000_000, 6_000_000),
+        (21_000_003, 5_000_000),
+    ];
+    for (nth, (offset, length)) in spans.into_iter().enumerate() {
+        let metadata = with_xattrs(meta(0o644), &[("user.x", &vec![7; nth * 200])]);
+        b.put(format!("{nth}"), metadata, Kind::File(Content::Whole(Span { layer, offset, length })));
+    }
+    b.link("again", "2").file("other", 70_000).sparse("deep/holes", 10 << 20, &[(65_536, 8192)]).tree()
 }

@@ -14,6 +14,8 @@ struct Extent {
     from: u64,
     to: u64,
     plain: bool,
+    /// Whether there is more in the cluster.
+    is_part: bool,
     /// Where they lie, and in how many bytes.
     at: u64,
     length: u64,
@@ -28,6 +30,17 @@ struct Slot {
     is_last: bool,
     /// The pack's address, if it is the pack's first.
     base: Option<u32>,
+    /// What a full index has more.
+    full: Option<Full>,
+}
+
+/// What stands in a logical cluster of a full index, beside the rest.
+#[derive(Debug, Clone, Copy)]
+struct Full {
+    address: u32,
+    is_part: bool,
+    /// The distance to the next head.
+    on: u16,
 }
 
 /// What stands before the slots.
@@ -132,6 +145,13 @@ impl<S: Source + ?Sized> Reader<'_, S> {
 
         let total = inode.size.div_ceil(BLOCK) as usize;
         let mut slots = Vec::new();
+        if inode.layout == 1 {
+            ensure(advise & 1 == 0, || "dense packs in a full index".into())?;
+            let entries = self.bytes(at, 8 + 8 * total as u64)?;
+            slots.extend(entries[8..].chunks_exact(8).map(full));
+            at += entries.len() as u64;
+            return Ok((Map { tail, fragment, is_big, algorithm: header[6] }, slots, at));
+        }
         // Packs of 32 bytes are aligned to their length.
         let aligned = if advise & 1 != 0 { (at.next_multiple_of(32) - at) / 4 } else { u64::MAX };
         while slots.len() < total {
@@ -148,12 +168,25 @@ impl<S: Source + ?Sized> Reader<'_, S> {
                     low: value & 0xfff,
                     is_last: number + 1 == count,
                     base: (number == 0).then_some(address),
+                    full: None,
                 });
             }
         }
         ensure(slots.drain(total..).all(|slot| slot.kind == 0 && slot.low == 0), || "more slots".into())?;
         Ok((Map { tail, fragment, is_big, algorithm: header[6] }, slots, at))
     }
+}
+
+/// A logical cluster of a full index.
+fn full(entry: &[u8]) -> Slot {
+    let (advise, offset) = (u16_at(entry, 0), u16_at(entry, 2));
+    let kind = advise & 3;
+    let is_between = kind == 2;
+    let full = Full { address: u32_at(entry, 4), is_part: advise & 0x8000 != 0, on: u16_at(entry, 6) };
+    // Anything else that is set makes it a kind that there is not.
+    let is_known = advise & !0x8003 == 0 && !(is_between && (full.is_part || offset != 0));
+    let low = if is_between { u16_at(entry, 4) } else { offset };
+    Slot { kind: if is_known { kind } else { 9 }, low, is_last: false, base: None, full: Some(full) }
 }
 
 /// The address of the cluster that begins in each logical one; of others 0.
@@ -163,6 +196,10 @@ fn addresses(slots: &[Slot], is_big: bool) -> Vec<u32> {
     for (number, slot) in slots.iter().enumerate() {
         if let Some(address) = slot.base {
             (base, counted) = (address, 0);
+        }
+        if let Some(full) = slot.full {
+            addresses[number] = full.address;
+            continue;
         }
         if slot.kind == 2 {
             // Only a number of blocks counts, that of the head before, be it in this pack or in the one before.
@@ -197,6 +234,7 @@ fn extents(size: u64, map: &Map, slots: &[Slot], end: u64) -> io::Result<(Vec<Ex
         if map.fragment.is_some() && to == size {
             // In the first logical cluster it would be all of the file.
             ensure(head > 0 && !plain, || "head of a packed end".into())?;
+            ensure(slot.full.is_none_or(|_| address == 0), || "a packed end far behind".into())?;
             let says = slots.get(head + 1).filter(|slot| slot.kind == 2 && map.is_big);
             ensure(says.is_none_or(|slot| slot.low == 0x800), || "blocks of a packed end".into())?;
             return Ok((extents, from));
@@ -204,9 +242,11 @@ fn extents(size: u64, map: &Map, slots: &[Slot], end: u64) -> io::Result<(Vec<Ex
         let blocks = blocks(slots, head, next.unwrap_or(slots.len()), map.is_big)?;
         ensure(!plain || (to - from <= BLOCK && blocks == 1), || "a long plain cluster".into())?;
         let is_tail = map.tail > 0 && to == size;
-        ensure(is_tail || expected.is_none_or(|expected| expected == address), || {
-            format!("clusters {expected:?} and {address} are not neighbours")
-        })?;
+        let is_part = slot.full.is_some_and(|full| full.is_part);
+        ensure(
+            is_tail || slot.full.is_some() || expected.is_none_or(|expected| expected == address),
+            || format!("clusters {expected:?} and {address} are not neighbours"),
+        )?;
         expected = Some(address.wrapping_add(blocks));
         let in_part = from / BLOCK == (to - 1) / BLOCK && to % BLOCK != 0;
         ensure(is_tail || plain || !in_part, || "nothing says where a cluster ends".into())?;
@@ -214,8 +254,8 @@ fn extents(size: u64, map: &Map, slots: &[Slot], end: u64) -> io::Result<(Vec<Ex
             true => (end, map.tail),
             false => (u64::from(address) * BLOCK, u64::from(blocks) * BLOCK),
         };
-        ensure(plain || length < to - from, || "a cluster that takes more than it holds".into())?;
-        extents.push(Extent { from, to, plain, at, length });
+        ensure(plain || is_part || length < to - from, || "a cluster that takes more than it holds".into())?;
+        extents.push(Extent { from, to, plain, is_part, at, length });
     }
     ensure(extents.last().is_some_and(|last| last.to == size), || "the file ends later".into())?;
     Ok((extents, size))
@@ -225,8 +265,11 @@ fn extents(size: u64, map: &Map, slots: &[Slot], end: u64) -> io::Result<(Vec<Ex
 /// between say.
 fn blocks(slots: &[Slot], head: usize, next: usize, is_big: bool) -> io::Result<u32> {
     let mut blocks = 1;
-    for (number, &Slot { low, is_last, .. }) in slots.iter().enumerate().take(next).skip(head + 1) {
+    for (number, &Slot { low, is_last, full, .. }) in slots.iter().enumerate().take(next).skip(head + 1) {
         let (back, on) = ((number - head).min(0x7ff) as u16, (next - number).min(0x7ff) as u16);
+        ensure(full.is_none_or(|full| usize::from(full.on) == next - number), || {
+            format!("logical cluster {number}: distance {full:?}, not {}", next - number)
+        })?;
         if back == 1 && is_big {
             blocks = u32::from(low & 0x7ff);
             ensure(low & 0x800 != 0 && blocks > 0, || format!("blocks {low:#x}"))?;
@@ -242,9 +285,22 @@ fn expand(stored: &[u8], extent: &Extent, algorithm: u8) -> io::Result<Vec<u8>> 
     let length = (extent.to - extent.from) as usize;
     if extent.plain {
         ensure(length <= stored.len(), || "a short plain cluster".into())?;
-        ensure(stored[length..].iter().all(|byte| *byte == 0), || "bytes behind a plain cluster".into())?;
+        let is_alone = stored[length..].iter().all(|byte| *byte == 0);
+        ensure(is_alone || extent.is_part, || "bytes behind a plain cluster".into())?;
         return Ok(stored[..length].to_vec());
     }
+    // What a whole one may hold: no writer here gives a cluster more.
+    let most = if extent.is_part { 4 << 20 } else { length };
+    let mut bytes = expand_all(stored, most, algorithm)?;
+    if extent.is_part {
+        ensure(bytes.len() > length, || "a part that is all there is".into())?;
+        bytes.truncate(length);
+    }
+    Ok(bytes)
+}
+
+/// Expands a cluster of at most so many bytes.
+fn expand_all(stored: &[u8], length: usize, algorithm: u8) -> io::Result<Vec<u8>> {
     let padding = stored.iter().take_while(|byte| **byte == 0).count();
     ensure(padding < BLOCK as usize, || "a block of padding".into())?;
     let packed = &stored[padding..];
