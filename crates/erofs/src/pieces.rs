@@ -138,7 +138,7 @@ fn lend(other: &File, reuse: &Reuse) -> Vec<Extent> {
         let is_part = length < u64::from(extent.length);
         // The logical cluster behind the head says how many blocks there are; and in one alone nothing would say where
         // the cluster ends.
-        let is_short = is_part && !extent.plain && end.div_ceil(block) - at / block < 2;
+        let is_short = is_part && !extent.plain && end / block - at / block < 2;
         if length == 0 || is_short || extent.start - reuse.from != at - reuse.start {
             break;
         }

@@ -145,6 +145,22 @@ fn parts_of_compressed_files() {
     }
 }
 
+/// Files that end anywhere in a cluster of another one, which has several blocks.
+#[test]
+fn ends_in_clusters_of_others() {
+    let mut b = Builder::of_layer(1);
+    let mut put = |offset, length| {
+        let span = Span { layer: 1, offset, length };
+        b.put(format!("{length}"), meta(0o644), Kind::File(Content::Whole(span)));
+    };
+    put(0, 3_000_000);
+    (0..150).for_each(|nth| put(8192, 1_000_000 + nth * 1_237));
+    let tree = b.tree();
+    let image = build(&tree, &chunks(compressed("lz4", 65_536, "6.1")));
+    let size = image.read(&tree).layout.size();
+    assert!(size < 8_000_000, "{size}");
+}
+
 /// A file that shares nothing is as it would be otherwise.
 #[test]
 fn nothing_in_common() {
