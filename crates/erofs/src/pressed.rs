@@ -23,6 +23,8 @@ pub struct Candidate {
 
 /// Shorter files lie behind their inodes as they are.
 const SIZE_MIN: u64 = 128;
+/// Longer files stay as they are: the bytes of an index, at most eight for each block, are counted with 32 bits.
+const SIZE_MAX: u64 = 1 << 40;
 /// Files have chunks rather than clusters if their holes take that many bytes more than their data.
 const HOLES_MAX: u64 = 1 << 20;
 
@@ -56,7 +58,7 @@ pub fn candidates(
         let may_be_holes = options.min_kernel >= CHUNKS_SINCE;
         if let Some(source) = source
             && !matches!(content, Content::Inline(_))
-            && size >= least
+            && (least..=SIZE_MAX).contains(&size)
             && (is_full || !may_be_holes)
         {
             found.push(Candidate { node: visit.node, size, source });

@@ -318,7 +318,7 @@ impl Surveyor<'_> {
             _ => indexes::length(behind, inode.size),
         };
         let tail = file.end.map_or(0, |end| end.span.length);
-        // The index of the largest file has fewer bytes than 32 bits count, and a tail is shorter than a block.
+        // No file is so long that its index had more bytes than 32 bits count, and a tail is shorter than a block.
         Data::Pressed { index: index as u32, is_full: file.has_others, tail: tail as u16 }
     }
 
