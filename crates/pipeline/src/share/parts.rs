@@ -201,8 +201,6 @@ struct Finder<'a> {
     file: usize,
     open: Option<Open>,
     found: Vec<Part>,
-    /// Before this, the file must keep its bytes: it has them elsewhere, or is to have them again.
-    kept: u64,
 }
 
 /// Bytes of a file that are in another.
@@ -231,13 +229,12 @@ impl<'a> Finder<'a> {
             file: 0,
             open: None,
             found: Vec::new(),
-            kept: 0,
         }
     }
 
     /// The next file comes.
     fn begin(&mut self, file: usize) {
-        (self.file, self.kept) = (file, 0);
+        self.file = file;
     }
 
     /// Takes the next chunk of the file.
@@ -256,7 +253,7 @@ impl<'a> Finder<'a> {
             }
             self.close()?;
         }
-        if chunk.start < self.found.last().map_or(0, Part::end) {
+        if chunk.start < self.free() {
             return Ok(());
         }
         let is_full = self.known.len() >= KNOWN_MAX;
@@ -290,8 +287,7 @@ impl<'a> Finder<'a> {
         let (file, from) = (file as usize, known.start);
         let Some((low, high)) = self.own_bytes(file, from) else { return Ok(()) };
         let (ours, theirs) = ((self.file, start), (file, from));
-        let before = (start - self.kept.min(start)).min(from - low);
-        let before = self.reader.equal_before(ours, theirs, before)?;
+        let before = self.reader.equal_before(ours, theirs, (start - self.free()).min(from - low))?;
         // A part of the file itself must end before it begins again.
         let high = if file == self.file { high.min(start - before) } else { high };
         let most = high.saturating_sub(from).min(self.reader.files[self.file].size - start);
@@ -302,14 +298,15 @@ impl<'a> Finder<'a> {
         let part = Part { start: start - before, length: before + equal, from: (file, from - before) };
         if let Some(part) = self.fit(part) {
             self.noted += 1;
-            self.kept = part.end();
-            if file == self.file {
-                self.kept = self.kept.max(part.from.1 + part.length);
-            }
             self.cuts.entry(file).or_default().insert(part.from.1);
             self.found.push(part);
         }
         Ok(())
+    }
+
+    /// Where the last part that was found in the file ends.
+    fn free(&self) -> u64 {
+        self.found.last().map_or(0, Part::end)
     }
 
     /// The bytes around a place of a file that are compressed there.
@@ -328,7 +325,7 @@ impl<'a> Finder<'a> {
     /// if too little is left of it.
     fn fit(&self, part: Part) -> Option<Part> {
         let (file, first) = part.from;
-        let free = self.found.last().map_or(0, Part::end);
+        let free = self.free();
         let none = BTreeSet::new();
         let cuts = self.cuts.get(&file).unwrap_or(&none);
         let mut from = first.next_multiple_of(BLOCK);
