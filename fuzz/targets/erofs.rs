@@ -118,8 +118,8 @@ fn tree(u: &mut Unstructured<'_>) -> Result<Tree> {
     Ok(tree)
 }
 
-/// Lets a file's contents be those of a layer that can be compressed in parts, and so near others' that they may have some in
-/// common.
+/// Lets a file's contents be those of a layer that can be compressed in parts, and so near others' that they may have
+/// some in common.
 fn make_compressible(change: &mut Change) {
     match &mut change.action {
         Action::Put(_, Kind::File(Content::Whole(span))) => {

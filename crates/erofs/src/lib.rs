@@ -7,8 +7,8 @@
 //! With [`Options::compression`] contents come first: whoever has them lets a [`Press`] make clusters of the
 //! [`candidates()`], writes these where [`Pressed::add`] says, and hands that to [`plan_pressed()`]. With [`Tails::Packed`] it
 //! does the same with what [`Pressed::pack`] says is packed. With [`Options::sharing`] it looks before that which of the
-//! [`sharable()`] files are equal, or parts of them ([`Repeat`]; [`Reuse`] if they are to be compressed). With [`Contents::OnDevices`] [`plan_index()`] leaves contents where
-//! they are.
+//! [`sharable()`] files are equal, or parts of them: [`Repeat`], or [`Reuse`] if they are to be compressed. With
+//! [`Contents::OnDevices`] [`plan_index()`] leaves contents where they are.
 //!
 #![doc = include_str!("../../../docs/formats/erofs.md")]
 

@@ -49,6 +49,14 @@ impl Piece {
         Piece { start: 0, length: file.size, ending: Ending::File, reuse: None }
     }
 
+    /// The next piece of what could not be had from elsewhere, `at` being where it begins.
+    pub fn rest(file: &Candidate, reuse: &Reuse, at: u64) -> Piece {
+        let block = BLOCK as u64;
+        let end = reuse.end().min(at / block * block + SEGMENT);
+        let ending = if end == file.size { Ending::File } else { Ending::Blocks };
+        Piece { start: at, length: end - at, ending, reuse: None }
+    }
+
     /// The first byte behind it.
     pub fn end(&self) -> u64 {
         self.start + self.length
@@ -64,8 +72,8 @@ pub(crate) struct Reuses {
 }
 
 impl Pressed {
-    /// Says which bytes of a candidate, in ascending order, are compressed elsewhere: in a candidate that comes before it, or
-    /// in itself further in front. To be said of all before any is compressed.
+    /// Says which bytes of a candidate, in ascending order, are compressed elsewhere: in a candidate that comes before it,
+    /// or in itself further in front. To be said of all before any is compressed.
     pub fn reuse(&mut self, file: &Candidate, reuses: Vec<Reuse>) {
         for reuse in &reuses {
             let (cuts, end) = self.reuses.lent.entry(reuse.of).or_default();
@@ -107,9 +115,9 @@ impl Pressed {
         pieces
     }
 
-    /// Lets a file have the clusters of what it is to have from elsewhere, once the piece before is added, and all that comes before
-    /// it in the order of the candidates. Says up to where it has: what is left up to the end of the reuse is to be compressed and
-    /// added as further [`Piece::rest`]s.
+    /// Lets a file have clusters from elsewhere, once the piece before these is added, and all candidates before it. Says
+    /// up to where it has its bytes then: from there to the end of the reuse they are to be compressed and added as
+    /// [`Piece::rest`]s.
     pub fn lend(&mut self, file: &Candidate, reuse: &Reuse) -> u64 {
         let end = |own: &File| own.extents.last().map_or(0, Extent::end);
         let at = self.files.get(&file.node).map_or(0, end);
@@ -153,14 +161,4 @@ fn lend(other: &File, reuse: &Reuse) -> Vec<Extent> {
         at += length;
     }
     lent
-}
-
-impl Piece {
-    /// The next piece of what could not be had from elsewhere, `at` being where it begins.
-    pub fn rest(file: &Candidate, reuse: &Reuse, at: u64) -> Piece {
-        let block = BLOCK as u64;
-        let end = reuse.end().min(at / block * block + SEGMENT);
-        let ending = if end == file.size { Ending::File } else { Ending::Blocks };
-        Piece { start: at, length: end - at, ending, reuse: None }
-    }
 }

@@ -57,8 +57,8 @@ pub enum Ending {
     File,
     /// A block of the file, or all of the file in blocks.
     Blocks,
-    /// What other files may have from here on, or the file has from others: a cluster that is not compressed is a block of
-    /// the file, none shorter.
+    /// What comes then is also another file's, or comes from one. No cluster that is not compressed is shorter than a
+    /// block, so that none begins where another one does.
     Cut,
 }
 
@@ -99,7 +99,8 @@ impl Segment {
         self.left
     }
 
-    /// Bytes of the file that are in it, or left. At a [`Ending::Cut`] that is at no block's start, the last ones may not be.
+    /// Bytes of the file that are in it or left: all that it was made of, but for what comes behind the last block if nothing
+    /// could be compressed and it ends with a [`Ending::Cut`].
     pub fn length(&self) -> u64 {
         self.end() + self.tail.as_ref().map_or(0, |tail| tail.length.into()) + self.left
     }
@@ -231,7 +232,9 @@ impl Press {
             let short = last.length as usize % BLOCK;
             segment.pop();
             let Some(before) = segment.pop() else {
-                segment.put_plain(&bytes[..last.length as usize - short]);
+                if last.length as usize > short {
+                    segment.put_plain(&bytes[..last.length as usize - short]);
+                }
                 return;
             };
             let (start, end) = (before.start as usize, last.end() as usize);

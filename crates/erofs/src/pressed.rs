@@ -247,8 +247,8 @@ impl Pressed {
         self.twins.get(&node).copied()
     }
 
-    /// Takes the segment that the next piece of a file became, and says where its parts go. `None` if there are none; or if
-    /// the file had better stay as it is, since it has only this piece, and does not become shorter.
+    /// Takes the segment that the next piece of a file became, and says where its parts go. `None` if there are none, or
+    /// if the file had better stay as it is: it has only this piece, and does not become shorter.
     ///
     /// All pieces of one file come one after the other.
     pub fn add(&mut self, candidate: &Candidate, piece: &Piece, segment: &Segment) -> Option<Put> {

@@ -182,8 +182,8 @@ impl Placing<'_> {
         Ok(())
     }
 
-    /// Gives a file what is compressed elsewhere. What cannot be had from there, `press` compresses: at the end less than a
-    /// cluster, or all if nothing could be compressed of what comes before it.
+    /// Gives a file what is compressed elsewhere. What cannot be had from there, `press` compresses: at the end less than
+    /// a cluster, or all if nothing could be compressed of what comes before it.
     fn reuse(
         &mut self,
         candidate: &Candidate,

@@ -1,5 +1,5 @@
-//! Compressing as the pipeline does it, from contents that are made up: files that have the same span are equal, and so are
-//! parts of files where their spans overlap. Nobody looks whether anything pays.
+//! Compressing as the pipeline does it, from contents that are made up: files that have the same span are equal, and so
+//! are parts of files where their spans overlap. Nobody looks whether anything pays.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use super::{
     Candidate, Ending, Options, Piece, Press, Pressed, Repeat, Reuse, SEGMENT, Sharing, candidates, sharable,
 };
 
-/// Compresses what can be, hands clusters to `put`, and gives the ends of files as well, which are the contents of this layer.
+/// Compresses what can be, hands clusters to `put`, and gives the ends of files as well, which are a layer's contents.
 pub(crate) fn press(
     tree: &Tree,
     options: &Options,

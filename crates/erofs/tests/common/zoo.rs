@@ -125,8 +125,8 @@ fn zoo_of(mut b: Builder) -> Tree {
     b.tree()
 }
 
-/// Files that have parts of each other, wherever these begin and end, of a layer that can be compressed in parts; or of layer
-/// 0, which is noise.
+/// Files that have parts of each other, wherever these begin and end, of a layer that can be compressed in parts; or of
+/// layer 0, which is noise.
 pub(crate) fn overlapping(layer: u32) -> Tree {
     let mut b = Builder::of_layer(layer);
     let spans = [

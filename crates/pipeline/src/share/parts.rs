@@ -39,8 +39,8 @@ const KNOWN_MAX: usize = 3 << 20;
 /// Most parts that are noted in all, which take some 100 MiB of memory.
 const PARTS_MAX: usize = 1 << 20;
 
-/// Says of candidates, in the order in which they will be compressed, which parts of them are in such as come before, or in
-/// themselves further in front.
+/// Says of candidates, in the order in which they will be compressed, which parts of them are in such as come before, or
+/// in themselves further in front.
 pub(super) fn share(
     tree: &Tree,
     spool: &Spool,
@@ -321,8 +321,8 @@ impl<'a> Finder<'a> {
         (low <= at).then_some((low, high))
     }
 
-    /// Makes a part begin where a block of the other file does, and as far as need be from others; and end with a block. `None`
-    /// if too little is left of it.
+    /// Makes a part begin where a block of the other file does, and as far as need be from others; and end with a block.
+    /// `None` if too little is left of it.
     fn fit(&self, part: Part) -> Option<Part> {
         let (file, first) = part.from;
         let free = self.free();
@@ -404,7 +404,7 @@ mod tests {
         assert!(dull.iter().all(|chunk| chunk.is_dull) && dull.len() == 5);
     }
 
-    /// Looks for parts in files of these bytes, checks that all found are what they should be, and says how many bytes they have.
+    /// Looks for parts in files of these bytes, checks that all are what they should be, and says how many bytes they have.
     fn found(files: &[Vec<u8>], threads: usize) -> (u64, Vec<Vec<Reuse>>) {
         let options = Options {
             compression: Some(Compression { algorithm: Algorithm::Lz4, cluster: ClusterSize::BLOCK }),
