@@ -4,10 +4,10 @@
 //! have the hashes of others in a row, the bytes of both are compared: how far they are equal, before and behind them.
 
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::io;
 
-use erofs::{Candidate, Pressed, Reuse};
+use erofs::{Algorithm, Candidate, ClusterSize, Compression, Ending, Options, Press, Pressed, Reuse};
 use tree::{BLOCK, Kind, Tree};
 use twox_hash::XxHash3_128;
 
@@ -27,12 +27,16 @@ const WINDOW: usize = 64;
 const LENGTH_MIN: u64 = 24 << 10;
 /// Bytes between parts, or places where parts begin. Fewer are not compressed well by themselves.
 const GAP_MIN: u64 = 8 << 10;
-/// Bytes that a part saves at least: it is not compressed better than that.
-const SAVED: u64 = 4;
+/// Bytes of a part that are compressed to see how many it saves, and how.
+const SAMPLE: u64 = 64 << 10;
+const SAMPLING: Compression = Compression { algorithm: Algorithm::Lz4, cluster: ClusterSize::DEFAULT };
 /// Bytes that a part costs.
 const COST: u64 = BLOCK;
 /// Bytes that each block of a file with such parts costs: an index of another kind.
 const COST_OF_BLOCK: u64 = 6;
+
+/// Bytes from what comes again to where it comes again, if that is for compression to see.
+const NEAR: u64 = 64 << 10;
 
 /// Most chunks that later ones are compared with: some 18 GiB of such as differ, which take 200 MiB of memory.
 const KNOWN_MAX: usize = 3 << 20;
@@ -201,6 +205,10 @@ struct Finder<'a> {
     file: usize,
     open: Option<Open>,
     found: Vec<Part>,
+    /// Chunks of the file that are near, with their starts and hashes.
+    near: VecDeque<(u64, u64)>,
+    /// Compresses samples, by the fastest algorithm.
+    press: Press,
 }
 
 /// Bytes of a file that are in another.
@@ -209,6 +217,8 @@ struct Part {
     start: u64,
     length: u64,
     from: Place,
+    /// About so many bytes are saved by it.
+    saved: u64,
 }
 
 impl Part {
@@ -229,16 +239,22 @@ impl<'a> Finder<'a> {
             file: 0,
             open: None,
             found: Vec::new(),
+            near: VecDeque::new(),
+            press: Press::new(&SAMPLING, &Options::default()),
         }
     }
 
     /// The next file comes.
     fn begin(&mut self, file: usize) {
         self.file = file;
+        self.near.clear();
     }
 
     /// Takes the next chunk of the file.
     fn take(&mut self, chunk: Chunk) -> io::Result<()> {
+        while self.near.pop_front_if(|(start, _)| *start + NEAR < chunk.start).is_some() {}
+        let is_near = self.near.iter().any(|(_, hash)| *hash == chunk.hash);
+        self.near.push_back((chunk.start, chunk.hash));
         if let Some(open) = &mut self.open {
             let next = self.known.get(open.first + open.count);
             let (file, last) = self.known[open.first + open.count - 1];
@@ -258,7 +274,7 @@ impl<'a> Finder<'a> {
         }
         let is_full = self.known.len() >= KNOWN_MAX;
         let number = self.known.len();
-        if !chunk.is_dull {
+        if !chunk.is_dull && !is_near {
             match self.by_hash.entry(chunk.hash) {
                 Entry::Occupied(known) => {
                     let (start, length) = (chunk.start, chunk.length.into());
@@ -295,13 +311,25 @@ impl<'a> Finder<'a> {
         if equal == 0 {
             return Ok(());
         }
-        let part = Part { start: start - before, length: before + equal, from: (file, from - before) };
-        if let Some(part) = self.fit(part) {
+        let from = (file, from - before);
+        let part = Part { start: start - before, length: before + equal, from, saved: 0 };
+        let Some(part) = self.fit(part) else { return Ok(()) };
+        let part = Part { saved: self.compressed(&part)?.saturating_sub(COST), ..part };
+        if part.saved > 0 {
             self.noted += 1;
             self.cuts.entry(file).or_default().insert(part.from.1);
             self.found.push(part);
         }
         Ok(())
+    }
+
+    /// About how many bytes a part is compressed to.
+    fn compressed(&mut self, part: &Part) -> io::Result<u64> {
+        let mut sample = vec![0; part.length.min(SAMPLE) as usize];
+        self.reader.read((self.file, part.start), &mut sample)?;
+        let segment = self.press.press(&sample, Ending::File);
+        let compressed = segment.bytes().len() + segment.tail().len();
+        Ok((u128::from(part.length) * compressed as u128 / sample.len() as u128) as u64)
     }
 
     /// Where the last part that was found in the file ends.
@@ -348,18 +376,18 @@ impl<'a> Finder<'a> {
         let is_end = part.end() == self.reader.files[self.file].size;
         let end = if is_end { part.end() } else { part.end() / BLOCK * BLOCK };
         let length = end.checked_sub(start)?;
-        (length >= LENGTH_MIN).then_some(Part { start, length, from: (file, from) })
+        (length >= LENGTH_MIN).then_some(Part { start, length, from: (file, from), saved: 0 })
     }
 
     /// The file ends: gives what of it is elsewhere, if that saves more than it costs.
     fn end(&mut self) -> io::Result<Vec<Reuse>> {
         self.close()?;
         let found = std::mem::take(&mut self.found);
-        let saved: u64 = found.iter().map(|part| part.length / SAVED - COST).sum();
+        let saved: u64 = found.iter().map(|part| part.saved).sum();
         if saved < self.reader.files[self.file].size.div_ceil(BLOCK) * COST_OF_BLOCK {
             return Ok(Vec::new());
         }
-        let reuse = |&Part { start, length, from: (file, from) }: &Part| Reuse {
+        let reuse = |&Part { start, length, from: (file, from), .. }: &Part| Reuse {
             start,
             length,
             of: self.reader.files[file].node,
@@ -375,7 +403,7 @@ impl<'a> Finder<'a> {
 mod tests {
     use std::path::Path;
 
-    use erofs::{Algorithm, ClusterSize, Compression, Options, Sharing};
+    use erofs::Sharing;
     use proptest::prelude::*;
     use tree::{Action, Change, Content, Metadata, Notes, Span};
 
@@ -467,6 +495,17 @@ mod tests {
             let all = 2_000_000 + 9_000_000 + 2 * 985_760 + 260_000;
             assert!(bytes > all - 100_000 && bytes < all, "{bytes} of {all}");
         }
+    }
+
+    #[test]
+    fn what_compression_finds_itself() {
+        let again = noise(30_000, 1).repeat(100);
+        // Of each KiB 8 bytes, of 200.
+        let thin: Vec<u8> =
+            noise(8 * 200, 2).chunks(8).flat_map(|some| [some, &[0; 1016]].concat()).collect();
+        let twice = [&thin[..], &noise(50_000, 3), &thin].concat();
+        let (bytes, reuses) = found(&[again, twice, thin], 1);
+        assert_eq!(bytes, 0, "{reuses:?}");
     }
 
     proptest! {
