@@ -1,6 +1,7 @@
 //! Finding files that are equal, as a whole or in parts, by hashes of what the spool holds of them.
 
 mod blocks;
+mod chunks;
 mod parts;
 
 use std::collections::{BTreeMap, BTreeSet};
