@@ -1,7 +1,10 @@
 //! Filesystems of other kinds, and environments that lack something.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use testkit::judge::e2fsck;
 use testkit::tools;
@@ -56,9 +59,20 @@ fn filesystems_of_other_kinds() {
             }
         }
         let made = ["first", "first.ext4", "first.tar", "second", "second.ext4", "second.tar", "store"];
+        forgotten_by_fuse(&all);
         assert_eq!(names(&all), made, "{kind}");
         check_store(&all.join("store"), kind);
         drop(mounted);
+    }
+}
+
+/// Waits until a filesystem in a process has let go of what was removed while it was open: it keeps that under a name of
+/// its own until the kernel tells it that it was closed, which may be after the process that had it open is gone.
+fn forgotten_by_fuse(directory: &Path) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while names(directory).iter().any(|name| name.starts_with(".fuse_hidden")) {
+        assert!(Instant::now() < deadline, "{:?}", names(directory));
+        thread::sleep(Duration::from_millis(10));
     }
 }
 
