@@ -258,7 +258,8 @@ impl Press {
         }
         // All blocks but the last are filled, so that no more than that is left.
         let whole = made / BLOCK * BLOCK;
-        if whole == 0 || made - whole > TAIL_MAX {
+        let over = made - whole;
+        if whole == 0 || over > TAIL_MAX || BLOCK - over < self.encoder.worth_another(made) {
             return false;
         }
         let mut filled = vec![0; whole];

@@ -45,6 +45,15 @@ impl Encoder {
         }
     }
 
+    /// How many bytes compressing once more has to save where that came to so many. LZ4 takes little for it, and LZ4HC is
+    /// there to save what can be saved.
+    pub(crate) fn worth_another(&self, made: usize) -> usize {
+        match self {
+            Encoder::Lz4 | Encoder::Lz4hc(_) => 0,
+            Encoder::Deflate(_) | Encoder::Zstd(_) => made / 6,
+        }
+    }
+
     /// Compresses all of `input` into `output`, if it fits, and says to how many bytes.
     pub(crate) fn whole(&mut self, input: &[u8], output: &mut [u8]) -> Option<usize> {
         match self {

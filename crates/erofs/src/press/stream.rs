@@ -2,8 +2,10 @@
 //! tells how long the next one may be. The frame is then ended behind the last piece that fits. So hardly anything is
 //! compressed twice.
 
+use std::ops::Range;
+
 use zstd::zstd_safe::zstd_sys::ZSTD_EndDirective as Directive;
-use zstd::zstd_safe::{CCtx, CParameter, InBuffer, OutBuffer, ResetDirective};
+use zstd::zstd_safe::{self, CCtx, CParameter, InBuffer, OutBuffer, ResetDirective};
 
 use super::encoder::{Fitted, LEAST, RATIO};
 use crate::press::WINDOW_BITS;
@@ -17,13 +19,17 @@ const LENGTH: usize = 4;
 const END: [u8; 3] = [1, 0, 0];
 
 /// The first piece is as much of what is thought to fit; it may be quite different from what came before.
-const FIRST: f64 = 0.65;
+const FIRST: f64 = 0.75;
 /// As much of what then is thought to fit is each further one.
 const FURTHER: f64 = 0.8;
 /// Inputs that are this much shorter than what is thought to fit are tried as a whole.
 const WHOLE: f64 = 0.7;
+/// What can be compressed less than this is not tried in smaller parts.
+const NOISE: f64 = 1.02;
 /// The smallest window, as a power of two of bytes.
 const WINDOW_BITS_MIN: u32 = 14;
+/// How much more than what is thought to fit may come.
+const EXPECTED: f64 = 1.3;
 
 /// Compresses beginnings of inputs to a given length.
 pub(super) struct Stream {
@@ -54,61 +60,92 @@ impl Stream {
 
     /// Compresses a beginning of `input` into `output`, as much as it can; nothing if nothing fits.
     pub(super) fn fit(&mut self, input: &[u8], output: &mut [u8]) -> Fitted {
-        // It may well fit.
-        let fits = output.len() as f64 * f64::max(1.0, WHOLE * self.ratio);
-        let whole = (input.len() as f64 <= fits).then(|| self.whole(input, output)).flatten();
-        let whole = whole.map(|made| Fitted { taken: input.len(), made });
-        let fitted = whole.or_else(|| {
-            let ratios = [self.ratio, RATIO.min(0.7 * self.ratio), 1.6, LEAST];
-            ratios.into_iter().find_map(|ratio| self.pieces(input, output, ratio))
-        });
+        let fitted = self.try_to_fit(input, output);
         self.ratio = fitted.map_or(RATIO, |Fitted { taken, made }| taken as f64 / made as f64);
         fitted.unwrap_or(Fitted { taken: 0, made: 0 })
     }
 
+    fn try_to_fit(&mut self, input: &[u8], output: &mut [u8]) -> Option<Fitted> {
+        let mut ratio = self.ratio;
+        // It may well fit.
+        if input.len() as f64 <= output.len() as f64 * f64::max(1.0, WHOLE * ratio) {
+            if let Some(made) = self.whole(input, output) {
+                return Some(Fitted { taken: input.len(), made });
+            }
+            ratio = ratio.min(input.len() as f64 / output.len() as f64);
+        }
+        loop {
+            let is_least = ratio <= LEAST;
+            match self.pieces(input, output.len(), ratio.max(LEAST))? {
+                Ok(frame) => return self.finish(frame, output),
+                Err(found) if is_least || found < NOISE => return None,
+                Err(found) => ratio = found,
+            }
+        }
+    }
+
     /// Compresses all of `input` into `output`, if it fits, and says to how many bytes.
     pub(super) fn whole(&mut self, input: &[u8], output: &mut [u8]) -> Option<usize> {
-        self.start(WINDOW_BITS.into())?;
+        self.start(input.len())?;
         self.context.compress2(output, input).ok()
     }
 
-    /// Begins a frame.
-    fn start(&mut self, window_bits: u32) -> Option<()> {
+    /// Begins a frame that holds about so many bytes: a window of no more makes smaller tables.
+    fn start(&mut self, expected: usize) -> Option<()> {
+        let window_bits = (usize::BITS - expected.leading_zeros()).clamp(WINDOW_BITS_MIN, WINDOW_BITS.into());
         self.context.reset(ResetDirective::SessionOnly).ok()?;
         self.context.set_parameter(CParameter::WindowLog(window_bits)).ok().map(drop)
     }
 
-    /// As many pieces as fit, if they can be compressed as well as `ratio` says.
-    fn pieces(&mut self, input: &[u8], output: &mut [u8], mut ratio: f64) -> Option<Fitted> {
+    /// Makes a frame of as many pieces as fit, if they can be compressed as well as `ratio` says. If not even the first one
+    /// fits, says how well that one can be compressed.
+    fn pieces(&mut self, input: &[u8], room: usize, mut ratio: f64) -> Option<Result<Fitted, f64>> {
         // The frame becomes longer by its contents' length.
-        let room = output.len().checked_sub(LENGTH)?;
+        let room = room.checked_sub(LENGTH + END.len())?;
         // So much at the end is not worth another piece, which has costs of its own.
         let rest = 200 + room / 128;
-        // A window of no more than there will be makes smaller tables.
-        let expected = (room as f64 * ratio * 1.3) as usize;
-        self.start((usize::BITS - expected.leading_zeros()).clamp(WINDOW_BITS_MIN, WINDOW_BITS.into()))?;
-        self.frame.resize(room, 0);
+        self.start((room as f64 * ratio * EXPECTED) as usize)?;
         let (mut taken, mut made, mut is_ended) = (0, 0, false);
         while !is_ended && (made == 0 || room - made >= rest) {
             let share = if made == 0 { FIRST } else { FURTHER };
             let piece = ((room - made) as f64 * ratio * share) as usize;
             let piece = &input[taken..][..piece.clamp(1, input.len() - taken)];
             let is_last = taken + piece.len() == input.len();
-            let Some(length) = self.piece(piece, made, is_last) else { break };
+            // How long the first one becomes is to be known in any case.
+            let end = if made == 0 { room + zstd_safe::compress_bound(piece.len()) } else { room };
+            let Some(length) = self.piece(piece, made..end, is_last) else { break };
+            let found = piece.len() as f64 / length as f64;
+            if made + length > room {
+                return Some(Err(found));
+            }
             taken += piece.len();
             made += length;
             is_ended = is_last;
-            ratio = f64::min(piece.len() as f64 / length as f64, taken as f64 / made as f64);
-        }
-        if taken == 0 {
-            return None;
+            ratio = f64::min(found, taken as f64 / made as f64);
         }
         if !is_ended {
             self.frame[made..made + END.len()].copy_from_slice(&END);
             made += END.len();
         }
-        // What was given as a whole has its length already.
+        (taken > 0).then_some(Ok(Fitted { taken, made }))
+    }
+
+    /// Appends a piece to the frame, where there is room for it, and says how long it became; `None` if it does not fit.
+    fn piece(&mut self, piece: &[u8], room: Range<usize>, is_last: bool) -> Option<usize> {
+        if self.frame.len() < room.end + END.len() {
+            self.frame.resize(room.end + END.len(), 0);
+        }
+        let mut input = InBuffer::around(piece);
+        let mut output = OutBuffer::around(&mut self.frame[room]);
+        let directive = if is_last { Directive::ZSTD_e_end } else { Directive::ZSTD_e_flush };
+        let left = self.context.compress_stream2(&mut output, &mut input, directive).ok()?;
+        (left == 0 && input.pos() == piece.len()).then(|| output.pos())
+    }
+
+    /// Puts the frame into `output`, with the length of its contents, by which kernels know that it is complete.
+    fn finish(&self, Fitted { taken, made }: Fitted, output: &mut [u8]) -> Option<Fitted> {
         let (header, blocks) = self.frame[..made].split_at_checked(HEADER)?;
+        // What was given as a whole has it already.
         if header[4] != 0 {
             output[..made].copy_from_slice(&self.frame[..made]);
             return Some(Fitted { taken, made });
@@ -118,18 +155,6 @@ impl Stream {
         output[..header.len()].copy_from_slice(&header);
         output[header.len()..made + LENGTH].copy_from_slice(blocks);
         Some(Fitted { taken, made: made + LENGTH })
-    }
-
-    /// Appends a piece to the first `made` bytes of the frame, and says how long it became; `None` if it does not fit with
-    /// what has to follow.
-    fn piece(&mut self, piece: &[u8], made: usize, is_last: bool) -> Option<usize> {
-        let spare = if is_last { 0 } else { END.len() };
-        let end = self.frame.len() - spare;
-        let mut input = InBuffer::around(piece);
-        let mut output = OutBuffer::around(self.frame.get_mut(made..end)?);
-        let directive = if is_last { Directive::ZSTD_e_end } else { Directive::ZSTD_e_flush };
-        let left = self.context.compress_stream2(&mut output, &mut input, directive).ok()?;
-        (left == 0 && input.pos() == piece.len()).then(|| output.pos())
     }
 }
 
@@ -161,11 +186,32 @@ mod tests {
                 let Fitted { taken, made } = stream.fit(rest, &mut output);
                 assert!(made <= room && taken > 0, "{room}: {taken} in {made}");
                 let frame = &output[..made];
-                assert_eq!(zstd::zstd_safe::get_frame_content_size(frame).ok(), Some(Some(taken as u64)));
+                assert_eq!(zstd_safe::get_frame_content_size(frame).ok(), Some(Some(taken as u64)));
                 assert!(zstd::bulk::decompress(frame, taken).unwrap() == rest[..taken]);
                 (rest, clusters, filled) = (&rest[taken..], clusters + 1, filled + made);
             }
             assert!(filled > clusters * room * 4 / 5, "{room}: {clusters} have {filled}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_says_how_well_it_can_be_compressed() {
+        let (mut stream, mut output) = (Stream::new(3), [0; 4096]);
+        let (mut state, words) = (1u64, input(50_000));
+        let noise = std::iter::repeat_with(|| {
+            state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+            (state >> 56) as u8
+        });
+        let noise: Vec<u8> = noise.take(50_000).collect();
+        for (input, thought, can, fits) in
+            [(&words, 20.0, 2.0..12.0, 3500..4097), (&noise, 2.0, 0.9..NOISE, 0..1)]
+        {
+            let found = stream.pieces(input, output.len(), thought).unwrap().unwrap_err();
+            assert!(can.contains(&found), "{found}");
+            // Once that is known, as much as fits is found, or it is given up.
+            stream.ratio = thought;
+            let Fitted { made, .. } = stream.fit(input, &mut output);
+            assert!(fits.contains(&made), "{made}");
         }
     }
 
