@@ -98,7 +98,7 @@ impl Stream {
     }
 
     /// Makes a frame of as many pieces as fit, if they can be compressed as well as `ratio` says. If not even the first one
-    /// fits, says how well that one can be compressed.
+    /// fits, says how well that one can be compressed. `None` if there is no room for anything.
     fn pieces(&mut self, input: &[u8], room: usize, mut ratio: f64) -> Option<Result<Fitted, f64>> {
         // The frame becomes longer by its contents' length.
         let room = room.checked_sub(LENGTH + END.len())?;
